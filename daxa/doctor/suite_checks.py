@@ -12,11 +12,12 @@ from pathlib import Path
 from daxa.archive.config import ArchiveConfig, load_parameters, steps_of
 from daxa.archive.layout import Layout
 from daxa.backends.registry import backend_of_step
+from daxa.backends.sas.constituents import submission_date
 from daxa.backends.tools.calibration import caldb_indices, index_identity
 from daxa.backends.tools.capture import find_installation
 from daxa.backends.tools.command import make_call
 from daxa.backends.tools.environment import Installation
-from daxa.backends.tools.installed import installed_tool
+from daxa.backends.tools.installed import built_on, installed_tool
 from daxa.backends.tools.reading import read_suite, read_tool, tool_names
 from daxa.backends.tools.running import Ran, run_call
 from daxa.backends.tools.tables import Suite
@@ -29,6 +30,9 @@ __all__ = ["look_at_suite"]
 
 _SECONDS = 600.0
 """Time limit of a trial: an index of all calibration files on a network file system takes minutes."""
+
+_AHEAD = timedelta(days=3 * 365)
+"""By how much calibration files may be newer than the software that reads them: SAS has a release every year or two."""
 
 _MJD = date(1858, 11, 17)
 _DATED = re.compile(r"(20\d\d)(0\d|1[0-2])([0-2]\d|3[01])")
@@ -172,6 +176,11 @@ def _calibration(installed: Installation, latest: date | None) -> Iterator[Findi
         yield Finding(suite.name, "calibration", "warning", text, f"update them: {suite.obtain_calibration}")
     else:
         yield Finding(suite.name, "calibration", "ok", text)
+    built = built_on(installed) if suite.name == "sas" else None
+    if built and newest > built + _AHEAD:
+        text = f"{suite.title} {installed.release} was built on {built}, and the newest calibration file is of {newest}"
+        remedy = "install a newer release: it may not know newer files, and give wrong results without a message"
+        yield Finding(suite.name, "age", "warning", text, f"{remedy}; {suite.obtain}")
 
 
 def _indices_of(suite: Suite, environ: Mapping[str, str]) -> dict[tuple[str, str], Path] | None:
@@ -189,7 +198,12 @@ def _plain_files(folder: Path) -> Iterator[Path]:
 
 
 def _date_of(path: Path) -> date:
-    """Date of a file: from its name (an index is a link to a dated file), otherwise its modification time."""
+    """Date of a file: from its header (a CCF) or name (an index is a link to a dated file), else when it was changed.
+
+    A copy is as old as what was copied, not as when that was done.
+    """
+    if path.suffix.lower() == ".ccf" and (submitted := submission_date(path)):
+        return date.fromisoformat(submitted[:10])
     if found := _DATED.search(path.resolve().name):
         try:
             return date(*map(int, found.groups()))

@@ -12,6 +12,7 @@ from daxa.cli import main
 from daxa.doctor import ASKED, PARTS, STATES, examine, suite_checks
 from daxa.doctor.finding import Finding
 from tests.stages.archives import make_archive
+from tests.stubs.ccf import write_ccf
 from tests.stubs.install import grant, install_suite, request
 
 
@@ -175,6 +176,32 @@ def test_parameters_that_the_installed_release_lacks_are_named(machine, software
     finally:
         Path(asked).write_text(content)
     assert (found.state, found.found) == ("note", "espfilt of SAS list no parameters")
+
+
+def test_calibration_files_of_sas_are_as_old_as_they_say_however_late_they_were_copied(machine, tmp_path, monkeypatch):
+    layout = make_archive(tmp_path / "a907")
+    monkeypatch.chdir(layout.root)
+    monkeypatch.setattr(suite_checks, "_trial", lambda installed: iter(()))
+    monkeypatch.setattr(suite_checks, "backend_of_step", lambda *_: "sas")
+    place = tmp_path / "sas"
+    install_suite(place, "sas")
+    calibration = tmp_path / "ccf"
+    write_ccf(calibration, "XMM_MISCDATA_0022.CCF", submitted="2001-06-02T06:00:02")
+    machine.set_up("sas", **sas(place, SAS_CCFPATH=calibration))
+    found = machine.look("sas")["calibration"]
+    assert found.state == "warning"
+    assert "the newest of 2001-06-02: " in found.found
+    write_ccf(calibration, "XMM_MISCDATA_0023.CCF", submitted="2020-06-02T06:00:02")
+    found = machine.look("sas")
+    assert (found["calibration"].state, "age" in found) == ("ok", False)
+    # The release was built in March of 2025.
+    write_ccf(calibration, "XMM_MISCDATA_0024.CCF", submitted="2029-06-02T06:00:02")
+    found = machine.look("sas")["age"]
+    assert (found.state, "built on 2025-03-04" in found.found, "of 2029-06-02" in found.found) == (
+        "warning",
+        True,
+        True,
+    )
 
 
 def test_suites_without_a_trial_say_so(machine, software):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from daxa.backends.chains import WORK, CallPlan, Known, Link
 from daxa.backends.registry import AS_OF
+from daxa.backends.sas.constituents import end_of
 from daxa.errors import ConfigError, DataError
 from daxa.run.product import parse_product
 
@@ -33,7 +34,11 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def analysis_date(known: Known) -> str:
-    """The date as of which calibration files are chosen: that at which the archive accepted them."""
+    """The date as of which calibration files are chosen: the end of the day at which the archive accepted them."""
+    return end_of(_accepted_day(known))
+
+
+def _accepted_day(known: Known) -> str:
     return known.task.accepted.partition(AS_OF)[2]
 
 
@@ -46,9 +51,9 @@ def check_date(known: Known) -> None:
         The archive has accepted no calibration.
     """
     accepted, why = known.task.accepted, "has no date for the choice of calibration files, and the newest ones change"
-    if accepted.startswith(f"SAS {known.release},") and _DATE.fullmatch(analysis_date(known)):
+    if accepted.startswith(f"SAS {known.release},") and _DATE.fullmatch(_accepted_day(known)):
         return
-    if analysis_date(known):  # Release and calibration are wrong without each other, which SAS itself does not say.
+    if _accepted_day(known):  # Release and calibration are wrong without each other, which SAS itself does not say.
         why = f"has accepted its calibration with {accepted.partition(',')[0][:40]}, and SAS {known.release} is here"
     raise ConfigError(
         "calibration-date",

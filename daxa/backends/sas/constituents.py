@@ -20,7 +20,15 @@ from pathlib import Path
 
 from daxa.backends.tools.calibration import digest_lines, files_named
 
-__all__ = ["Constituent", "Folders", "constituents_of", "read_constituents", "used_identity"]
+__all__ = [
+    "Constituent",
+    "Folders",
+    "constituents_of",
+    "end_of",
+    "read_constituents",
+    "submission_date",
+    "used_identity",
+]
 
 Folders = tuple[tuple[Path, int], ...]
 """Directories with the times at which they last changed."""
@@ -90,6 +98,22 @@ def read_constituents(folders: Folders) -> tuple[Constituent, ...]:
     return tuple(one for one in found if one)
 
 
+def submission_date(path: Path) -> str:
+    """When a calibration file was submitted, as its header says; '' where it does not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = Path(place, "EPN_CTI_0001.CCF")
+    ...     _ = path.write_bytes(b"SUBDATE = '2014-03-11T06:00:04'".ljust(80) + b"END".ljust(2800))
+    ...     submission_date(path)
+    '2014-03-11T06:00:04'
+    """
+    found = _constituent(path)
+    return found.submitted if found else ""
+
+
 def _constituent(path: Path) -> Constituent | None:
     """What a file is; None for one of another category, which cifbuild passes over."""
     header = _primary_header(path)
@@ -113,6 +137,17 @@ def _constituent(path: Path) -> Constituent | None:
 def _whole(date: str) -> str:
     """A date with its time, so that dates compare as texts."""
     return date if "T" in date else f"{date}T00:00:00"
+
+
+def end_of(date: str) -> str:
+    """The last second of a day: files are submitted in the morning, and accepted on the same day.
+
+    Examples
+    --------
+    >>> end_of("2026-11-30")
+    '2026-11-30T23:59:59'
+    """
+    return date if "T" in date else f"{date}T23:59:59"
 
 
 def _primary_header(path: Path) -> bytes:
@@ -139,7 +174,7 @@ def used_identity(
     start, end
         Of the observation, MJD.  Without a start, all files count that were submitted by then.
     as_of
-        The date of the analysis, of which a day is its beginning; '' for no limit.
+        The date of the analysis, of which a day is all of it; '' for no limit.
 
     Raises
     ------
@@ -167,7 +202,7 @@ def _order(one: Constituent) -> tuple[str, str]:
 @lru_cache(maxsize=64)
 def _considered(folders: Folders, without: frozenset[str], as_of: str) -> tuple[Constituent, ...]:
     """The files that instruments may use which were there at a date."""
-    limit = _whole(as_of) if as_of else _NEVER
+    limit = end_of(as_of) if as_of else _NEVER
     return tuple(one for one in read_constituents(folders) if one.scope not in without and one.submitted <= limit)
 
 

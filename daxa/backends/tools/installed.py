@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from daxa.backends.tools.container import Container, run_installed
@@ -20,7 +21,7 @@ from daxa.backends.tools.tables import Kind, Parameter, Suite, Tool
 from daxa.errors import DataError, ProgramError, ToolError
 from daxa.files import open_plain
 
-__all__ = ["find_release", "installed_tool", "listed_parameters", "parse_parfile"]
+__all__ = ["built_on", "find_release", "installed_tool", "listed_parameters", "parse_parfile"]
 
 _MOST = 1 << 20
 """Bytes of a parameter file; the longest real one has 40,000."""
@@ -73,6 +74,29 @@ def find_release(suite: Suite, environ: Mapping[str, str], container: Container 
             remedy=f"run {' '.join(suite.version_command) or first} by hand, and see whether {suite.title} is set up",
         )
     return found[1]
+
+
+def built_on(installed: Installation) -> date | None:
+    """The day on which a release was built, as far as its own program says.
+
+    Parameters
+    ----------
+    installed
+        The software.
+
+    Returns
+    -------
+    date or None
+        None for software that does not say.
+    """
+    command = installed.suite.version_command
+    program = installed.program(command[0]) if command else None
+    said = _ask(installed, [program, *command[1:]]) if program else ""
+    found = re.search(r"(?:xmmsas_|-)(20\d\d)(\d\d)(\d\d)(?!\d)", said, re.ASCII)
+    try:
+        return date(*map(int, found.groups())) if found else None
+    except ValueError:
+        return None
 
 
 def _ask(installed: Installation, argv: list[str]) -> str:

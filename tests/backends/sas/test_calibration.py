@@ -94,6 +94,13 @@ def test_a_file_concerns_the_observations_of_its_instrument_and_time(folder):
     assert [date for date in before if identity(folder, date) != before[date]] == ["2007-03-01"]
 
 
+def test_what_was_submitted_on_the_day_of_the_analysis_was_there(folder):
+    before = identity(folder, "2012-03-01", as_of="2021-05-01")
+    write_ccf(folder, "EMOS1_CTI_0003.CCF", submitted="2021-05-01T06:00:04")
+    assert identity(folder, "2012-03-01", as_of="2021-04-30") == before
+    assert identity(folder, "2012-03-01", as_of="2021-05-01") != before
+
+
 def test_times_that_are_nearly_at_a_limit_count_on_both_sides(folder):
     """Tables and raw files give the start of an observation differently, by hours."""
     sides = [identity(folder, date) for date in ("2006-05-15", "2006-05-31", "2006-06-15")]

@@ -37,7 +37,7 @@ def test_raw_files_become_calibrated_lists(observation):
     pn = "epchain odf=odf odfaccess=odf schedule=S exposure=3 ccds=1"
     mos = "instruments=M1 makeflaregti=no addtaglenoise=no"
     assert observation.commands() == [
-        "cifbuild calindexset=ccf.cif fullpath=yes analysisdate=2026-11-30",
+        "cifbuild calindexset=ccf.cif fullpath=yes analysisdate=2026-11-30T23:59:59",
         "odfingest odfdir=odf withodfdir=yes outdir=odf",
         f"{pn} keepintermediate=raw runbackground=no withoutoftime=yes",
         f"{pn} runatthkgen=no runepframes=no runbadpixfind=no runbadpix=no runbackground=no",

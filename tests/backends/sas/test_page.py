@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from daxa.backends.chains.tool_settings import tool_values
 from daxa.backends.sas import SAS
+from daxa.backends.sas.clean import CLEAN
+from daxa.backends.tools.command import arguments, make_call
 from daxa.backends.tools.reading import read_suite, read_tool
 from daxa.backends.tools.values import write_value
+from daxa.quantities import normalise
 from daxa.run.machine import Machine, choose_next
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sas.md").read_text(encoding="utf-8")
@@ -45,6 +50,19 @@ def test_every_step_of_the_reference_has_its_counterpart():
         rows = [row for row in table if f"`{name}`" in row[0]]
         assert rows, name
         assert all(rows[0][1:]), name
+
+
+def test_the_example_is_accepted_and_its_values_reach_the_task():
+    """``[clean.sas.espfilt] allowsigma = 2.5`` for all, and another value for one observation."""
+    tables = tomllib.loads(PAGE.partition("```toml\n")[2].partition("```")[0])
+    overrides = {step: table.pop("obs", {}) for step, table in tables.items()}
+    espfilt = next(link for link in CLEAN.links if link.name == "espfilt")
+    given = [tables["clean"], overrides["clean"]["0404910601"]]
+    for table, value in zip(given, ("2.5", "3.5"), strict=True):
+        values = {key: one for key, one in normalise(table).items() if key != "backend"}
+        assert SAS.check("xmm", {"clean": values}) == []
+        made = tool_values("sas", espfilt, "22.1", values["sas"]["espfilt"], {"eventfile": "events.fits"})
+        assert f"allowsigma={value}" in arguments(make_call(read_tool("sas", "espfilt"), "22.1", made))
 
 
 def test_three_emchains_of_two_gigabytes_wait_on_a_machine_of_four():
