@@ -188,8 +188,8 @@ def test_edits_rewritten_history_and_removed_files_stay(old):
 def test_new_parameters_are_comments_and_values_stay(old, monkeypatch):
     lines = template.parameter_lines
 
-    def more(spec, step, steps):
-        return [*lines(spec, step, steps), *(["smoothing = 3   # new"] if step.name == "images" else [])]
+    def more(spec, step, steps, tables):
+        return [*lines(spec, step, steps, tables), *(["smoothing = 3   # new"] if step.name == "images" else [])]
 
     monkeypatch.setattr(upgrading, "parameter_lines", more)
     change(old, f"params/{MISSION}.toml", 'flares = "none" ', "# noted\nflares = 'none' ")

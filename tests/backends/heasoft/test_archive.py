@@ -18,10 +18,12 @@ from daxa.archive.template import MissionAnswers, render
 from daxa.backends import find_backend
 from daxa.missions import find_mission
 from daxa.run.ledger import read_ledger
+from daxa.selection.selection_file import read_selection, write_selection
 from daxa.simulator.raw import RAW
 from daxa.stages.step import make_stage
 from daxa.stages.work import wanted_of
 from tests.backends.conftest import prefix_of
+from tests.backends.tools.test_caldb import write_index
 from tests.stages.archives import choose, run_here
 from tests.stubs.install import grant, request, write_caldb
 
@@ -143,5 +145,34 @@ def test_other_calibration_is_taken_when_it_is_accepted(archive, made, stand_ins
         accept_calibration(archive, [found])
         outcomes = run_step_here(archive, "events")
         assert {reason for _, reason in outcomes.values()} == {"calibration changed"}
+    finally:
+        write_caldb(place)
+
+
+def test_a_newer_file_makes_again_only_the_observations_that_would_use_it(archive, made, stand_ins):
+    place = prefix_of(stand_ins["heasoft"]) / "calibration"
+    index = place / "data" / "nustar" / "fpm" / "caldb.indx"
+    table = read_selection(archive.selection("nustar"))
+    for name in ("start", "end"):
+        table[name] = table[name].where(table["obs_id"] != OTHER, table[name] + 5000.0)
+    write_selection(archive.selection("nustar"), table, mission="nustar", criteria="{}", snapshot="0" * 64)
+    first = ("FPMA", "GAIN", "gain1.fits", 1, 50000.0, 0)
+    try:
+        for rows, expected in (
+            ([first], {OBS: ("done", "calibration changed"), OTHER: ("done", "calibration changed")}),
+            # Valid from a moment between the two observations.
+            ([first, ("FPMA", "GAIN", "gain2.fits", 1, 55000.0, 0)],
+             {OBS: ("kept", ""), OTHER: ("done", "calibration changed")}),
+            # Of the module that was not chosen.
+            ([first, ("FPMA", "GAIN", "gain2.fits", 1, 55000.0, 0), ("FPMB", "GAIN", "b.fits", 1, 50000.0, 0)],
+             {OBS: ("kept", ""), OTHER: ("kept", "")}),
+        ):  # fmt: skip
+            write_index(index, rows)
+            changed = other_calibration(archive, load_config(archive))
+            assert [one.step for one in changed] == ["events"]
+            concerned = {obs_id: ("kept", reason) for obs_id, (_, reason) in expected.items()}
+            assert run_step_here(archive, "events") == concerned, "nothing is made again until it is accepted"
+            accept_calibration(archive, changed)
+            assert run_step_here(archive, "events") == expected
     finally:
         write_caldb(place)
