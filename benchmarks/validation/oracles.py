@@ -302,7 +302,7 @@ def check_fitsverify(_scale: float) -> list[Figure]:
 def check_votlint(_scale: float) -> list[Figure]:
     """The VOTable of an exported selection."""
     program = _program("stilts")
-    from tests.selection.test_export import written
+    from tests.selection.test_table_formats import written
 
     with tempfile.TemporaryDirectory() as place:
         path = written(Path(place), "out.vot")

@@ -155,6 +155,7 @@ def adopt_rates(
 def adopt_curve(work: Path, target: Path, *, events: str, mission: str, band: Band, width: float) -> None:
     """Write the light curve of a cleaned list: tools only bin counts, while ours has the good time of each bin."""
     from daxa.xray.cleaning.lightcurve import light_curve, write_light_curve
+    from daxa.xray.eventlists.clock import in_seconds
 
     own, cut = _cut_of(work, events, mission, band)
     cards: dict[str, tuple[object, str]] = {}
@@ -165,7 +166,7 @@ def adopt_curve(work: Path, target: Path, *, events: str, mission: str, band: Ba
             "CHANMIN": (cut.pi[0], "first channel"),
             "CHANMAX": (cut.pi[1], "last channel"),
         }
-    write_light_curve(target, light_curve(own, cut, width), own.header, cards)
+    write_light_curve(target, light_curve(own, cut, width), in_seconds(own.header, own.primary), cards)
 
 
 def adopt_picture(

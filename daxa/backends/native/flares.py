@@ -17,6 +17,7 @@ from daxa.xray.cleaning.flarescreen import FlareScreen, screen_flares
 from daxa.xray.cleaning.livetime import ontime
 from daxa.xray.cleaning.residual import MOST_LEFT, FlareResidual, residual_in
 from daxa.xray.eventlists.cards import card_number, card_text
+from daxa.xray.eventlists.clock import in_seconds
 from daxa.xray.eventlists.gti import intersect
 
 __all__ = ["Cards", "FlareScreens", "find_flares", "left_in_band", "why_no_flares", "write_flares"]
@@ -130,9 +131,10 @@ def write_flares(exposure: ExposureTask, found: FlareScreens, parameters: CleanP
             # Of several screens in a band the last says what was left, in the time that all of them leave.
             before = screens.get(one.band)
             screens[one.band] = _within(one.screen, before) if before else one.screen
+    header = in_seconds(exposure.events.header, exposure.events.primary)
     for band, screen in screens.items():
         own = cards if band == parameters.searched else {}
-        write_flare_table(exposure.path("lightcurve", band), screen, exposure.events.header, own)
+        write_flare_table(exposure.path("lightcurve", band), screen, header, own)
         title = f"{exposure.title}  {band_text(band)}"
         write_flare_picture(exposure.path("flares", band, "png"), screen, title=title)
 

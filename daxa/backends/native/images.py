@@ -24,6 +24,7 @@ from daxa.run.task import Task
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve, write_light_curve
 from daxa.xray.cleaning.ownscreening import placing_columns, read_own, recorded_rules
+from daxa.xray.eventlists.clock import in_seconds
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.attitude import Attitude, read_attitude
@@ -283,7 +284,7 @@ def _write_curve(
     channels: tuple[int, int] | None,
 ) -> None:
     if not band or not channels:
-        write_light_curve(path, curve, events.header, {})
+        write_light_curve(path, curve, in_seconds(events.header, events.primary), {})
         return
     cards: dict[str, tuple[object, str]] = {
         "ENERG_LO": (band[0], "[keV] nominal lower edge"),
@@ -291,4 +292,4 @@ def _write_curve(
         "CHANMIN": (channels[0], "first channel"),
         "CHANMAX": (channels[1], "last channel"),
     }
-    write_light_curve(path, curve, events.header, cards)
+    write_light_curve(path, curve, in_seconds(events.header, events.primary), cards)

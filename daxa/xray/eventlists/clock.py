@@ -23,7 +23,16 @@ from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.telescopes.eventformat import EventFormat
 
-__all__ = ["CLOCK_CARDS", "Clock", "compare_clocks", "read_clock", "seconds_per_unit", "time_zero", "unit_of_cards"]
+__all__ = [
+    "CLOCK_CARDS",
+    "Clock",
+    "compare_clocks",
+    "in_seconds",
+    "read_clock",
+    "seconds_per_unit",
+    "time_zero",
+    "unit_of_cards",
+]
 
 _DAY = 86400.0
 _MOST_DAYS = 100_000
@@ -198,8 +207,7 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
         assumptions.append("times are Terrestrial Time" + (f" (TIMESYS is {system})" if system else ""))
     elif scale == "utc":
         assumptions.append("seconds of UTC count through leap seconds")
-    zeros = (time_zero(header) for header in (events, primary))
-    zero = next((one for one in zeros if one is not None), 0.0)
+    zero = next((own for header in (events, primary) if (own := time_zero(header)) is not None), 0.0)
     clock = Clock(
         int(day),
         float(fraction),
@@ -284,6 +292,30 @@ def _place(*headers: fits.Header) -> str:
         if text := _first("TREFPOS", header) or _first("TIMEREF", header):
             return _PLACES.get(text[:8], text[:8])
     return ""
+
+
+def in_seconds(header: fits.Header, primary: fits.Header) -> fits.Header:
+    """A header for tables whose times are in seconds: with the cards of the clock that only the file has.
+
+    Parameters
+    ----------
+    header, primary
+        Of the events, and of their file.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        A copy; TIMEUNIT, and what is added to all times, in s.
+    """
+    whole, unit = header.copy(), unit_of_cards(header, primary)
+    if _reference(header) is None:
+        whole.update({key: primary[key] for key in CLOCK_CARDS if key in primary and key not in header})
+    if unit != 1.0:
+        whole["TIMEUNIT"] = "s"
+        for key in ("TIMEZERO", "TIMEZERI", "TIMEZERF", "TIMEOFFS"):
+            if card_text(whole, key):
+                whole[key] = card_number(whole, key) * unit
+    return whole
 
 
 def unit_of_cards(*headers: fits.Header) -> float:

@@ -338,7 +338,7 @@ class EventList:
     @cached_property
     def _null_channel(self) -> float | None:
         """The channel of events that have none; null values without a TNULLn are HEASoft's."""
-        columns = range(1, int(card_number(self.header, "TFIELDS")) + 1)
+        columns = range(1, int(card_number(self.header, "TFIELDS", 0)) + 1)
         key = self.format.pi_column.upper()
         number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == key), 0)
         if card_text(self.header, f"TNULL{number}"):

@@ -9,8 +9,10 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.lightcurve import LightCurve, bin_times, light_curve, write_light_curve
+from daxa.xray.eventlists.clock import in_seconds, read_clock
 from daxa.xray.eventlists.gti import intersect, total, union
 from daxa.xray.eventlists.opening import open_events
+from tests.xray.madelists import make_list
 
 LISTS = (
     "xmm/0404910601/eclean/mos1_exp1_clean_evts.fits",
@@ -99,3 +101,27 @@ def test_rates_of_a_known_curve():
     # Gehrels (1986), table 1: the upper limit of three counts is 5.918.
     assert curve.error[0] * 6.0 + 3 == pytest.approx(5.918, abs=0.03)
     assert np.isnan(curve.rate[1])
+
+
+@pytest.mark.parametrize("case", ["days", "primary", "split"])
+def test_a_light_curve_is_on_the_clock_of_its_list(tmp_path, case):
+    """Its times are seconds, whatever the unit of the list, and it is read without the list's primary header."""
+    path = make_list("integral-isgri" if case == "days" else "swift-pc", tmp_path / "made.fits", count=200)
+    table = "ISGR-EVTS-ALL" if case == "days" else "EVENTS"
+    with fits.open(path, mode="update") as units:
+        own = units[table].header
+        if case == "primary":
+            for key in ("MJDREFI", "MJDREFF", "TIMESYS", "TIMEZERO"):
+                units[0].header[key] = own.pop(key)
+        for unit in units[1:]:
+            unit.header["TIMEZERO" if case == "days" else "TIMEOFFS"] = 0.25
+    events = open_events(path)
+    curve = light_curve(events, standard_cut(events), 100.0)
+    write_light_curve(tmp_path / "curve.fits", curve, in_seconds(events.header, events.primary), {})
+    header = fits.getheader(tmp_path / "curve.fits", "RATE")
+    clock, assumed = read_clock(events.format, header, fits.Header())
+    assert assumed == ()
+    assert clock.unit == 1.0
+    assert clock.zero == events.clock.zero == (0.25 * 86400 if case == "days" else 0.25)
+    apart = clock.date(header["TSTART"]) - events.clock.date(curve.start)
+    assert abs(apart.to_value("s")) < 1e-6

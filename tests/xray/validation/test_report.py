@@ -8,7 +8,7 @@ pytest.importorskip("benchmarks.validation", reason="the benchmarks do not stand
 
 from benchmarks.validation.__main__ import CHECKS, main
 from benchmarks.validation.checks import Check, at_most, between, equal, poisson, told
-from benchmarks.validation.report import DOCS, page, read_results, write_results
+from benchmarks.validation.report import DOCS, REMARKS, page, read_results, write_results
 
 
 def test_the_page_is_made_of_the_figures_and_no_check_is_left_out():
@@ -29,6 +29,15 @@ def test_what_misses_comes_first_and_what_was_not_run_is_said(tmp_path):
     assert read_results(tmp_path)["one"]["figures"][0]["met"] is False
     write_results(tmp_path, checks, read_results(tmp_path))
     assert (tmp_path / "validation.md").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("missed", [True, False])
+def test_what_is_known_of_a_miss_stands_beside_it(missed):
+    [name, remark] = next(iter(REMARKS.items()))
+    assert set(REMARKS) <= {check.name for check in CHECKS}
+    figures = [vars(at_most("width", 2.0, 1.0 if missed else 3.0))]
+    text = page(CHECKS, {name: {"steps": "events 1", "figures": figures}})
+    assert (f"`{name}`: {remark}" in text) is missed
 
 
 def test_figures_judge_what_they_measure():
