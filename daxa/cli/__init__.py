@@ -10,7 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["GROUPS", "VERBS", "main"]
 
@@ -64,6 +69,7 @@ VERBS = {
 _USAGE = "usage: daxa [-C DIR] [-q] VERB [OPTIONS] [ARGUMENTS]"
 _MISUSE = 2  # as click ends, and as shells do
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_MOMENT = 0.02  # seconds
 _OF_THE_MACHINE = {
     getattr(errno, number): name
     for name, numbers in {
@@ -192,7 +198,8 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
         provide_home()
         from daxa.cli.commands import run_verb
 
-        return run_verb(verb, arguments, directory, quiet=quiet)
+        with _interrupts_kept():
+            return run_verb(verb, arguments, directory, quiet=quiet)
     except DaxaError as error:
         from daxa.cli.show import show_error
 
@@ -210,6 +217,28 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
     except KeyboardInterrupt:
         _write_error("\ninterrupted: what was finished is kept\n")
         return _INTERRUPTED
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Let an interrupt come again that Python has to ignore: while it starts a program, or in a destructor."""
+    before = sys.unraisablehook
+
+    def ignored(what: UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, KeyboardInterrupt):
+            before(what)
+            return
+        import _thread
+        import threading
+
+        # Here it would be ignored once more.
+        threading.Timer(_MOMENT, _thread.interrupt_main).start()
+
+    sys.unraisablehook = ignored
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _version() -> str:
