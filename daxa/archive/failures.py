@@ -41,7 +41,7 @@ _TRANSFER = re.compile(
     r"^ERROR: (?:failed to transfer '[^'\n]*' - |unexpected error - )(.{1,300}?)(?: -> .*)?$", re.MULTILINE
 )
 _NO_REPOSITORY = re.compile("not a git repository|cannot use bare repository")
-_DISK_ERRORS = "No space left on device|Disk quota exceeded|File too large|disk is full|disk I/O error"
+_DISK_ERRORS = "No space left on device|Out of diskspace|Disk quota exceeded|File too large|disk is full|disk I/O error"
 _DENIALS = "Permission denied|Read-only file system|insufficient permission|Operation not permitted|readonly database"
 
 
@@ -102,6 +102,14 @@ _OF_GIT = (
     ),
     _FULL,
     _DENIED,
+    _KnownFailure(
+        # It does not say why, but it had opened the file.
+        re.compile(r"unable to write (?:file|(?:new[ _]index|sha1|loose object) file)"),
+        StorageError,
+        "full",
+        "Git cannot write in {root}, as when there is no space left: {last}",
+        _FULL.remedy,
+    ),
     _KnownFailure(
         re.compile(
             r"cannot do a partial commit during a|not possible because you have unmerged files|you need to resolve"

@@ -12,12 +12,14 @@ import errno
 import gc
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # Type checkers know this name; importing `typing` would slow `daxa --help` down.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
     from typing import NoReturn
 
 __all__ = ["GROUPS", "VERBS", "main", "run"]
@@ -72,6 +74,7 @@ VERBS = {
 _USAGE = "usage: daxa [-C DIR] [-q] VERB [OPTIONS] [ARGUMENTS]"
 _MISUSE = 2  # as click ends, and as shells do
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_MOMENT = 0.02  # seconds
 _OF_THE_MACHINE = {
     getattr(errno, number): name
     for name, numbers in {
@@ -225,7 +228,8 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
         provide_home()
         from daxa.cli.commands import run_verb
 
-        return run_verb(verb, arguments, directory, quiet=quiet)
+        with _interrupts_kept():
+            return run_verb(verb, arguments, directory, quiet=quiet)
     except DaxaError as error:
         from daxa.cli.show import show_error
 
@@ -243,6 +247,28 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
     except KeyboardInterrupt:
         _write_error("\ninterrupted: what was finished is kept\n")
         return _INTERRUPTED
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Let an interrupt come again that Python has to ignore: while it starts a program, or in a destructor."""
+    before = sys.unraisablehook
+
+    def ignored(what: UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, KeyboardInterrupt):
+            before(what)
+            return
+        import _thread
+        import threading
+
+        # Here it would be ignored once more.
+        threading.Timer(_MOMENT, _thread.interrupt_main).start()
+
+    sys.unraisablehook = ignored
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _version() -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from daxa.cli import VERBS
-from daxa.errors import ArchiveError
+from daxa.cli.show import show_error
+from daxa.errors import ArchiveError, CriteriaError
 
 if TYPE_CHECKING:
     from typer.core import TyperCommand
@@ -51,7 +52,11 @@ def run_verb(verb: str, arguments: list[str], directory: str = "", *, quiet: boo
     except typer.Exit as ended:
         return ended.exit_code
     except _UsageError as error:
-        error.show()
+        if "--json" in arguments:
+            wrong = CriteriaError("usage", error.format_message(), remedy=f"`daxa {verb} --help` explains the options")
+            show_error(wrong, as_json=True)
+        else:
+            error.show()
         return error.exit_code
     return 0
 

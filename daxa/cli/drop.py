@@ -57,7 +57,7 @@ def drop(
         missions, obs_ids = named, ids
     if gone_before:
         note("what you named is no longer in the archive")
-        run_and_release(archive.root, message, jobs, executor)
+        run_and_release(archive.root, message, jobs, executor, as_json=as_json)
         return
     names = named_missions(config, missions)
     gone = set(named_obs_ids(layout, names, obs_ids))

@@ -11,7 +11,7 @@ from daxa.cli.completion import complete_mission, complete_step
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.options import DryRun, Executor, Jobs, ObsIds, ThenRelease
 from daxa.cli.plan import show_forecast
-from daxa.cli.show import note, progress, show_text
+from daxa.cli.show import note, progress
 from daxa.cli.status import show_outcomes
 from daxa.cli.working import end_in_release, working
 
@@ -59,7 +59,9 @@ def reprocess(
     dry_run: DryRun = False,
     jobs: Jobs = None,
     executor: Executor = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per task or, with --dry-run, per task to run.")
+    ] = False,
     trust_services: TrustServices = False,
 ) -> None:
     """Process a mission, or some of its observations, with other parameters, and nothing else.
@@ -86,10 +88,9 @@ def reprocess(
     if not plan.changed:
         note(f"params/{name}.toml has these values already")
     plan.write()
-    with working(archive, os.environ, jobs, executor):
+    with working(archive, os.environ, jobs, executor, as_json=as_json):
         outcomes = archive.run(name, obs_ids=chosen, progress=progress)
     if then_release:
-        end_in_release(archive, remark or plan.title)
+        end_in_release(archive, remark or plan.title, as_json=as_json)
         return
-    show_text("")
-    show_outcomes(outcomes)
+    show_outcomes(outcomes, as_json=as_json)

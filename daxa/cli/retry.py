@@ -11,7 +11,7 @@ from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.options import DryRun, Executor, Jobs, Missions, ObsIds, Steps, ThenRelease, Title
 from daxa.cli.plan import show_forecast
-from daxa.cli.show import note, progress, show_text
+from daxa.cli.show import note, progress
 from daxa.cli.status import show_outcomes
 from daxa.cli.working import end_in_release, working
 
@@ -39,7 +39,9 @@ def retry(
     dry_run: DryRun = False,
     jobs: Jobs = None,
     executor: Executor = None,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per task or, with --dry-run, per task to run.")
+    ] = False,
     trust_services: TrustServices = False,
 ) -> None:
     """Retry what failed, with the steps that depend on it, and nothing else.
@@ -61,11 +63,10 @@ def retry(
         plans = [forecast_run(layout, config, missions=mission, obs_ids=ids) for mission, ids in failed.items()]
         show_forecast(Forecast.joined(plans), as_json=as_json)
         return
-    with working(archive, os.environ, jobs, executor):
+    with working(archive, os.environ, jobs, executor, as_json=as_json):
         for mission, ids in failed.items():
             archive.run(mission, obs_ids=ids, progress=progress)
     if then_release:
-        end_in_release(archive, message)
+        end_in_release(archive, message, as_json=as_json)
         return
-    show_text("")
-    show_outcomes(archive.status())
+    show_outcomes(archive.status(), as_json=as_json)

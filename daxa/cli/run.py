@@ -44,7 +44,9 @@ def run(
     jobs: Jobs = None,
     executor: Executor = None,
     dry_run: DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run, print one line of JSON per task.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per task or, with --dry-run, per task to run.")
+    ] = False,
     script: Annotated[
         bool,
         typer.Option(
@@ -69,10 +71,9 @@ def run(
     if dry_run:
         show_forecast(archive.plan(missions or (), obs_ids=obs_ids, steps=steps), as_json=as_json)
         return
-    with working(archive, os.environ, jobs, executor):
+    with working(archive, os.environ, jobs, executor, as_json=as_json):
         outcomes = archive.run(missions or (), obs_ids=obs_ids, steps=steps, progress=progress)
-    show_text("")
-    show_outcomes(outcomes)
+    show_outcomes(outcomes, as_json=as_json)
 
 
 def _scripts(archive: Archive, obs_ids: Sequence[str], steps: Sequence[str], missions: Sequence[str]) -> str:

@@ -144,18 +144,18 @@ def settle(
         note(f"committed as {commit[:12]}" + ("" if then_release else "\nnext: `daxa run`"))
         _warn_without_branch(plan.root)
     if then_release:
-        run_and_release(plan.root, message, jobs, executor)
+        run_and_release(plan.root, message, jobs, executor, as_json=as_json)
 
 
-def run_and_release(root: Path, message: str, jobs: int | None, executor: str | None = None) -> None:
+def run_and_release(root: Path, message: str, jobs: int | None, executor: str | None = None, *, as_json: bool) -> None:
     """Do everything that is left to do in an archive, and make a release."""
     import daxa
     from daxa.cli.working import end_in_release, working
 
     archive = daxa.open(root, acting=True)
-    with working(archive, os.environ, jobs, executor):
+    with working(archive, os.environ, jobs, executor, as_json=as_json):
         archive.run()
-    end_in_release(archive, message, recorded=True)
+    end_in_release(archive, message, recorded=True, as_json=as_json)
 
 
 def accepted(*, yes: bool, as_json: bool, question: str = "Write and commit this?") -> bool:

@@ -99,10 +99,14 @@ def _show_problems(stages: Sequence[StageStatus]) -> None:
         show_text(f"\n{problem.message}{also}\n  -> {remedy}")
 
 
-def show_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Write the status that `daxa.Archive.status` gives."""
+def show_outcomes(outcomes: Sequence[Outcome], *, as_json: bool = False) -> None:
+    """Write the status that `daxa.Archive.status` gives, below what DVC has written."""
     from daxa.stages.status import stages_of
 
+    if as_json:
+        show_json(outcome.as_dict() for outcome in outcomes)
+        return
+    show_text("")
     show_status(stages_of(outcomes))
 
 

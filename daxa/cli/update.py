@@ -76,7 +76,7 @@ def update(
             found = archive.redelivered(chosen, observe=watch)
         _settle_files(found, yes=yes, as_json=as_json, dry_run=dry_run, keep_old=keep_old)
     if then_release and not dry_run:
-        run_and_release(archive.root, message, jobs, executor)
+        run_and_release(archive.root, message, jobs, executor, as_json=as_json)
 
 
 def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool, keep_old: bool) -> None:

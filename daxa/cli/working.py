@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from daxa.cli.show import counted, note, progress, say, show_text
+from daxa.cli.show import counted, note, progress, say, show_json, show_text
 from daxa.cli.status import show_outcomes
 
 if TYPE_CHECKING:
@@ -17,22 +19,29 @@ __all__ = ["end_in_release", "working"]
 
 @contextmanager
 def working(
-    archive: daxa.Archive, environ: MutableMapping[str, str], jobs: int | None = None, executor: str | None = None
+    archive: daxa.Archive,
+    environ: MutableMapping[str, str],
+    jobs: int | None = None,
+    executor: str | None = None,
+    *,
+    as_json: bool = False,
 ) -> Iterator[None]:
     """Let all stages share one process that forks workers, and show the status if the pipeline stops.
 
-    What was done before counts, and the failures may explain why it stopped.
+    What was done before counts, and the failures may explain why it stopped.  With `as_json`, what DVC says goes to
+    standard error, since only records belong to standard output.
     """
     from daxa.errors import ConfigError, CriteriaError, DaxaError
     from daxa.run.forkserver import share
     from daxa.stages.run import limited
 
     try:
-        with limited(jobs, executor), _cluster(archive, environ), share(environ):
+        aside = redirect_stdout(sys.stderr) if as_json else nullcontext()
+        with aside, limited(jobs, executor), _cluster(archive, environ), share(environ):
             yield
     except DaxaError as error:
         if error.name != "busy" and not isinstance(error, ConfigError | CriteriaError):
-            show_outcomes(archive.status())
+            show_outcomes(archive.status(), as_json=as_json)
         raise
 
 
@@ -50,7 +59,7 @@ def _cluster(archive: daxa.Archive, environ: MutableMapping[str, str]) -> Abstra
     return share_cluster(read_cluster(environ=environ), place, environ)
 
 
-def end_in_release(archive: daxa.Archive, message: str = "", *, recorded: bool = False) -> None:
+def end_in_release(archive: daxa.Archive, message: str = "", *, recorded: bool = False, as_json: bool = False) -> None:
     """Commit and tag what was done, and say so; nothing where nothing has changed."""
     from daxa.stages.releasing import release_change
 
@@ -58,6 +67,9 @@ def end_in_release(archive: daxa.Archive, message: str = "", *, recorded: bool =
         made = release_change(archive.layout, archive.config, message, recorded=recorded, observe=counted(observe))
     if made is None:
         note("nothing has changed since the last release")
+        return
+    if as_json:
+        show_json([asdict(made)])
         return
     show_text(f"{made.tag}\n\n{made.message.rstrip()}")
     say("\nnext: `daxa push` shares the data")

@@ -588,6 +588,21 @@ def test_what_a_remote_does_not_take_is_the_fault_of_the_remote(said, told):
     assert "a907" not in error.message
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "fatal: sha1 file '.git/objects/pack/tmp_idx_a' write error. Out of diskspace\nfatal: index-pack failed",
+        "fatal: write error: No space left on device\nerror: index-pack died",
+        "error: unable to write file upstream/xmm.parquet\nfatal: unable to checkout working tree",
+        "error: unable to write loose object file: No space left on device",
+        "fatal: unable to write new_index file",
+    ],
+)
+def test_a_full_disk_is_said_with_its_remedy(said):
+    error = failures.git_failure(Path("a907"), said)
+    assert (error.code, "free some space" in error.remedy) == ("storage.full", True)
+
+
 def test_a_program_that_may_not_be_executed_is_said_with_its_own_remedy(tmp_path):
     program = tmp_path / "tool"
     program.write_text("#!/bin/sh\n")

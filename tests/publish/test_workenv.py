@@ -1,8 +1,12 @@
-"""The environment that a release records: what of it is installed, and how; nothing is installed here."""
+"""The environment that a release records: what of it is installed, and how; nothing comes from the internet."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +16,7 @@ from daxa.errors import ConfigError, ProgramError
 from daxa.publish.remaking import workenv
 from daxa.publish.remaking.workenv import make_environment, plan_environment
 
+PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 OWN = {"packages": {"daxa-archive": "0.2", "numpy": "2.2.0", "scipy": "1.16"}}
 RECORDED = {"python": ".".join(map(str, sys.version_info[:3])), "packages": {"daxa-archive": "0.1", "numpy": "2.1.0"}}
 
@@ -98,3 +103,44 @@ def test_a_failed_installation_is_started_again(tmp_path, programs, monkeypatch)
     monkeypatch.setattr(workenv, "run_program", whole)
     make_environment(plan, tmp_path / "env")
     assert [("venv" in argv) for argv in programs] == [True, False, True, False]
+
+
+def wheel(place: Path, name: str, version: str) -> None:
+    """A package of one module, as a wheel."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"version = '{version}'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(place / f"{name}-{version}-py3-none-any.whl", "w") as packed:
+        for path, text in (files | {f"{info}/RECORD": record}).items():
+            packed.writestr(path, text)
+
+
+@pytest.mark.skipif(not shutil.which("uv", path=PROGRAMS), reason="uv is not installed")
+def test_uv_installs_the_recorded_versions_and_no_others(tmp_path, monkeypatch):
+    links = tmp_path / "links"
+    links.mkdir()
+    for name, version in (("telescope", "1.0"), ("telescope", "2.0"), ("mirror", "3.1")):
+        wheel(links, name, version)
+    settings = {
+        "PATH": PROGRAMS,
+        "UV_FIND_LINKS": str(links),
+        "UV_OFFLINE": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    for key, value in settings.items():
+        monkeypatch.setenv(key, value)
+    known = {"packages": {"telescope": "2.0", "mirror": "3.1"}}
+    said = []
+    recorded = {**RECORDED, "packages": {"telescope": "1.0", "mirror": "3.1"}}
+    python = make_environment(plan_environment(recorded, known), tmp_path / "env", said.append)
+    assert "with uv" in said[0]
+    code = "import mirror, platform, telescope; print(telescope.version, mirror.version, platform.python_version())"
+    ended = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["1.0", "3.1", RECORDED["python"]]
+    absent = {**recorded, "packages": {"telescope": "9.9"}}
+    with pytest.raises(ProgramError, match=r"9\.9"):
+        make_environment(plan_environment(absent, known), tmp_path / "other")

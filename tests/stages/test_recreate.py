@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -571,6 +572,19 @@ def test_other_calibration_is_said_before_anything_is_fetched(released, monkeypa
     assert said[1] in made.statement["predicate"]["environment"]["differences"]
     assert said[1] == "calibration of images of xmm: different for 3 of 3 observations"
     assert said.index("run") > 1
+
+
+def test_another_version_of_a_library_is_named_and_nothing_else(released, monkeypatch):
+    here, said = recreate.installed_environment(), []
+    other = {**here, "packages": {**here["packages"], "numpy": "0.1"}}
+    monkeypatch.setattr(recreate, "installed_environment", lambda: other)
+    place = released.parent / "again"
+    made = recreate_archive(str(released / "a907.bundle"), place, RecreationRequest(sample=1, seed=3), say=said.append)
+    (difference,) = made.statement["predicate"]["environment"]["differences"]
+    assert "numpy" in difference
+    assert {"0.1", here["packages"]["numpy"]} <= set(re.findall(r"[\d.]+\d", difference))
+    assert any(difference in line for line in said)
+    assert made.verdict == "identical bytes"
 
 
 def test_the_recorded_environment_is_used_where_it_is_another_one(shell, released, monkeypatch):
