@@ -122,6 +122,23 @@ def installed(make_once) -> Path:
     return make_once("plugin", install_plugin) / "installed"
 
 
+@pytest.fixture(scope="session")
+def forked_dvc():
+    """What runs DVC for tests of other things."""
+    from tests.warm_dvc import warm_dvc
+
+    with warm_dvc() as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def quick_dvc(forked_dvc):
+    """Let daxa have DVC from a process that has imported it, for the tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daxa.archive.dvc.run_program", forked_dvc)
+        yield
+
+
 @pytest.fixture
 def identity(monkeypatch) -> None:
     """Let Git know who commits, whatever this machine's configuration says."""

@@ -25,6 +25,8 @@ from daxa.publish.releases.verify import verify_archive
 from daxa.publish.sharing.pull import pull_data
 from tests.publish.workshop import set_identity
 
+pytestmark = pytest.mark.usefixtures("quick_dvc")
+
 FIXTURE = Path(__file__).parent / "fixtures" / "before-versions.tar.xz"
 MISSION = "nustar"
 TEXTS = {

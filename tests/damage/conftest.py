@@ -15,6 +15,11 @@ from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observa
 NUSTAR = "30101031002"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def dvc_that_starts_at_once(quick_dvc):
+    """Damage is found and repaired here, however DVC starts."""
+
+
 @pytest.fixture(scope="session")
 def bases(make_once) -> dict[str, Path]:
     """``released``: v1.0.0, pushed.  ``news``: the same with one observation processed anew."""

@@ -20,7 +20,7 @@ from tests.journey.workbench import contents, parsed_lock
 
 pytestmark = pytest.mark.journey
 
-KILLS = int(os.environ.get("DAXA_TEST_KILLS", "9"))
+KILLS = int(os.environ.get("DAXA_TEST_KILLS", "6"))
 PARTS = ("ledger", "selection", "data/nustar")
 VICTIMS = ("command", "stage", "worker")
 COMMANDS = (("dvc", "repro"), ("daxa", "run"))

@@ -7,13 +7,18 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
-__all__ = ["PIXELS", "Workbench", "contents", "few_realisations", "parsed_lock"]
+from daxa.cli import main
+from daxa.run.forkserver import share
 
-PIXELS = {"xmm": "17.4 arcsec", "nustar": "9.832 arcsec"}
+__all__ = ["PIXELS", "Workbench", "contents", "few_realisations", "make_cheap", "parsed_lock"]
+
+PIXELS = {"xmm": "17.4 arcsec", "chandra": "7.872 arcsec", "nustar": "9.832 arcsec"}
 """Of the images of small archives: four times as wide as by default."""
 
 
@@ -60,20 +65,51 @@ class Workbench:
         return ended
 
     def daxa(self, *argv: str, cwd: Path | None = None, ok: bool = True) -> subprocess.CompletedProcess:
-        return self.run("daxa", *argv, cwd=cwd, ok=ok)
+        """Carry out a verb in this process, which spares the start of another; what the verb starts is real.
+
+        Where plug-ins are on the path, which this process must not import, it is a program.
+        """
+        if "PYTHONPATH" in self.environ:
+            return self.run("daxa", *argv, cwd=cwd, ok=ok)
+        with self._inside(cwd or self.root) as said:
+            code = main(list(argv))
+        ended = subprocess.CompletedProcess(["daxa", *argv], code, *said)
+        if ok and code:
+            raise AssertionError(f"daxa {' '.join(argv)} ended with {code}\n{ended.stdout}\n{ended.stderr}")
+        return ended
+
+    @contextmanager
+    def _inside(self, cwd: Path) -> Iterator[list[str]]:
+        """Have this environment and directory in this process; the list gets what is written, by others as well."""
+        said: list[str] = []
+        place, environ, streams = Path.cwd(), dict(os.environ), (sys.stdout, sys.stderr)
+        kept = [os.dup(number) for number in (1, 2)]
+        with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
+            try:
+                for number, stream in ((1, out), (2, err)):
+                    os.dup2(stream.fileno(), number)
+                sys.stdout, sys.stderr = out, err
+                _set_environ(self.environ)
+                os.chdir(cwd)
+                yield said
+            finally:
+                os.chdir(place)
+                _set_environ(environ)
+                sys.stdout, sys.stderr = streams
+                for number, former in enumerate(kept, 1):
+                    os.dup2(former, number)
+                    os.close(former)
+                for stream in (out, err):
+                    stream.flush()
+                    stream.seek(0)
+                    said.append(stream.read())
 
     def init(self, name: str, *conditions: str, missions: Sequence[str] = ("xmm",)) -> Path:
-        """A small archive, where size proves nothing: one camera of each mission, and images of coarse pixels.
-
-        False sources in extended light are counted in one simulated field.
-        """
+        """A small archive, where size proves nothing: one camera of each mission, and as `make_cheap` has it."""
         cameras = {"xmm": "xmm:M1", "nustar": "nustar:FPMA"}
         chosen = [word for mission in missions for word in ("--mission", mission, "--instrument", cameras[mission])]
         self.daxa("init", name, *chosen, *conditions)
-        for mission in missions:
-            params = self.root / name / "params" / f"{mission}.toml"
-            text = re.sub(r'(?m)^pixel = ".*?"', f'pixel = "{PIXELS[mission]}"', params.read_text())
-            params.write_text(few_realisations(text))
+        make_cheap(self.root / name)
         self.run("git", "commit", "--quiet", "--all", "--message", "Coarse pixels", cwd=self.root / name)
         return self.root / name
 
@@ -82,13 +118,33 @@ class Workbench:
         return [json.loads(line) for line in self.daxa("status", "--json", cwd=archive).stdout.splitlines()]
 
     def repro(self, archive: Path, ok: bool = True) -> subprocess.CompletedProcess:
-        return self.run("dvc", "repro", cwd=archive, ok=ok)
+        """``dvc repro``, whose stages share what forks their workers, as those of ``daxa run`` do."""
+        environ = dict(self.environ)
+        with share(environ):
+            return self.run("dvc", "repro", cwd=archive, ok=ok, **environ)
 
     def clean(self, archive: Path) -> bool:
         """Whether Git and DVC both see nothing changed."""
         git = self.run("git", "status", "--porcelain", cwd=archive).stdout
         dvc = json.loads(self.run("dvc", "status", "--json", cwd=archive).stdout or "{}")
         return not git and not dvc
+
+
+def _set_environ(environ: Mapping[str, str]) -> None:
+    for name in [name for name in os.environ if name not in environ]:
+        del os.environ[name]
+    os.environ.update(environ)
+
+
+def make_cheap(archive: Path, missions: Sequence[str] = (), fields: int = 1) -> None:
+    """Images of coarse pixels in one band, and false sources in extended light counted in so few simulated fields."""
+    for path in sorted((archive / "params").glob("*.toml")):
+        if missions and path.stem not in missions:
+            continue
+        text, pixels = re.subn(r'(?m)^pixel = ".*?"', f'pixel = "{PIXELS[path.stem]}"', path.read_text())
+        text, bands = re.subn(r'(?m)^bands = \["(.*?)".*?\]', r'bands = ["\1"]', text)
+        assert (pixels, bands) == (1, 1)
+        path.write_text(few_realisations(text, fields))
 
 
 def few_realisations(params: str, fields: int = 1) -> str:

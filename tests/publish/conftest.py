@@ -11,6 +11,11 @@ from daxa.publish.sharing.push import push_releases
 from tests.publish.workshop import FIRST, THIRD, Workshop, copy_archive, observation, set_identity
 
 
+@pytest.fixture(autouse=True, scope="module")
+def dvc_that_starts_at_once(quick_dvc):
+    """What is published is tried here, and not how DVC starts."""
+
+
 @pytest.fixture(scope="session")
 def finished_once(make_once) -> Path:
     """An archive with two XMM and one NuSTAR observations, processed and recorded, never released."""

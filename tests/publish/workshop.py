@@ -179,5 +179,8 @@ def damage(path: Path) -> None:
 
 def run(cwd: Path, *argv: str) -> str:
     """Run Git, or DVC through this Python, and give what it writes."""
-    program = [sys.executable, "-m", "dvc"] if argv[0] == "dvc" else [argv[0]]
-    return subprocess.run([*program, *argv[1:]], cwd=cwd, capture_output=True, text=True, check=True).stdout
+    if argv[0] == "dvc":
+        ended = dvc.run_program([sys.executable, "-P", "-m", *argv], cwd=cwd, environ=os.environ)
+        assert ended.code == 0, ended.output
+        return ended.stdout
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=True).stdout

@@ -24,6 +24,8 @@ from tests.publish.workshop import set_identity
 from tests.stages import remaking
 from tests.stages.remaking import FIRST, SECOND, THIRD, stage_of, wish
 
+pytestmark = pytest.mark.usefixtures("quick_dvc")
+
 
 @pytest.fixture(scope="module")
 def released_once(tmp_path_factory):
