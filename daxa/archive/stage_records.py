@@ -10,14 +10,16 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
-from daxa.errors import ArchiveError
+from daxa.backends.chains.task_script import calls_in
+from daxa.errors import ArchiveError, CriteriaError
 from daxa.files import read_plain
+from daxa.naming import did_you_mean
 from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, empty_columns, read_columns, read_ledger
 from daxa.run.lookup import find_texts
@@ -212,6 +214,8 @@ def find_logs(
     obs_id: str | int,
     steps: str | Collection[str] | None = None,
     missions: Collection[str] = (),
+    *,
+    tasks: Collection[str] = (),
 ) -> list[LogText]:
     """Logs of an observation, in the order of the steps.
 
@@ -223,13 +227,15 @@ def find_logs(
         The observation.
     steps, missions
         Only these; all by default.
+    tasks
+        Only these calls of mission software, by the names of their links, such as ``espfilt``.
 
     Raises
     ------
     ArchiveError
         The observation is not in the archive, or nothing was logged.
     CriteriaError
-        There is no such step or mission.
+        There is no such step or mission, or no such call was logged.
     """
     present = [step.name for step in steps_of(config)]
     wanted = named_steps(steps, present)
@@ -249,4 +255,18 @@ def find_logs(
             f"there is no log of {obs_id}{of_steps} here",
             remedy="logs come with `daxa run`; those of a release with `daxa pull`",
         )
-    return found
+    return _only_calls(found, tasks) if tasks else found
+
+
+def _only_calls(logs: Sequence[LogText], tasks: Collection[str]) -> list[LogText]:
+    """What logs say of calls with these names."""
+    calls = [(log, calls_in(log.text)) for log in logs]
+    known = list(dict.fromkeys(name for _, these in calls for name, _ in these))
+    if absent := [name for name in tasks if name not in known]:
+        raise CriteriaError(
+            "task",
+            f"no call of {absent[0]!r} was logged{did_you_mean(absent[0], known)}",
+            remedy=f"choose from {', '.join(known)}" if known else "leave out the task: no mission software was called",
+        )
+    texts = ((log, "\n\n".join(text for name, text in these if name in tasks)) for log, these in calls)
+    return [replace(log, text=text) for log, text in texts if text]

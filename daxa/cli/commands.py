@@ -51,6 +51,7 @@ def run_verb(verb: str, arguments: list[str], directory: str = "", *, quiet: boo
     except typer.Exit as ended:
         return ended.exit_code
     except _UsageError as error:
+        error.message = error.message.replace("Value error, ", "")  # A word of the validating library, not of daxa.
         error.show()
         return error.exit_code
     return 0

@@ -14,7 +14,12 @@ from daxa.errors import CriteriaError
 
 __all__ = ["logs"]
 
-EXAMPLES = ("daxa logs 0404910601", "daxa logs 0404910601 --step clean", "daxa logs --obs 0404910601")
+EXAMPLES = (
+    "daxa logs 0404910601",
+    "daxa logs 0404910601 --step clean",
+    "daxa logs 0404910601 --step clean --task espfilt",
+    "daxa logs --obs 0404910601",
+)
 
 
 def logs(
@@ -25,6 +30,15 @@ def logs(
     mission: Missions = None,
     step: Steps = None,
     obs: ObsIds = None,
+    *,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="NAME",
+            help="Only calls of this task of mission software, such as espfilt. May be repeated.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per log.")] = False,
 ) -> None:
     """Show the log of an observation, step by step."""
@@ -38,7 +52,7 @@ def logs(
     found = [
         log
         for one in dict.fromkeys(requested)
-        for log in find_logs(archive.layout, archive.config, one, step or (), mission or ())
+        for log in find_logs(archive.layout, archive.config, one, step or (), mission or (), tasks=task or ())
     ]
     if as_json:
         show_json(asdict(log) for log in found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-__all__ = ["END", "HEADING", "script_in", "with_inputs"]
+__all__ = ["END", "HEADING", "calls_in", "script_in", "with_inputs"]
 
 HEADING = "The same calls as a script:"
 END = "# end of the script"
@@ -27,6 +28,18 @@ def script_in(text: str) -> str:
     return "\n".join(lines[: next(ends, 0)])
 
 
+def calls_in(text: str) -> list[tuple[str, str]]:
+    r"""The calls that the log of a task tells of: the name of the link, and all that was logged of the call.
+
+    Examples
+    --------
+    >>> calls_in(f"begins\n\n== espfilt M1-S001: done\n$ espfilt\n\n== merge: done\n$ merge\n\n{HEADING}\n{END}\n")
+    [('espfilt', '== espfilt M1-S001: done\n$ espfilt'), ('merge', '== merge: done\n$ merge')]
+    """
+    calls = re.split(r"\n\n(?=== \w)", text.rpartition(f"\n{HEADING}\n")[0] or text)[1:]
+    return [(re.split(r"[ :]", call[3:], maxsplit=1)[0], call.rstrip()) for call in calls]
+
+
 def with_inputs(script: str, inputs: Iterable[tuple[str, str]], directory: str) -> str:
     """A script that starts by copying and unpacking the inputs from the directory given as its argument.
 
@@ -43,7 +56,7 @@ def with_inputs(script: str, inputs: Iterable[tuple[str, str]], directory: str) 
     places = sorted({str(PurePosixPath(place).parent) for _, place in pairs} - {"."})
     lines = [
         f"# In an empty directory; its argument is the one with the inputs, such as {directory} of the archive.",
-        'from="$1"',
+        'from="${1:?give the directory with the inputs}"',
         *(f"mkdir -p {shlex.quote(place)}" for place in places),
         *(f'gzip -dcf "$from"/{shlex.quote(path)} > {shlex.quote(place)}' for path, place in pairs),
     ]
