@@ -278,7 +278,7 @@ class Processing(Opened):
 
         return find_problems(self.layout)
 
-    def logs(self, obs_id: str | int, step: str | None = None) -> str:
+    def logs(self, obs_id: str | int, step: str | None = None, task: str = "") -> str:
         """The logs of an observation's tasks.
 
         Parameters
@@ -287,6 +287,8 @@ class Processing(Opened):
             The observation.
         step
             Only this step; all of them by default.
+        task
+            Only calls of this task of mission software, such as ``espfilt``.
 
         Returns
         -------
@@ -298,6 +300,7 @@ class Processing(Opened):
         ArchiveError
             The observation is not in the archive, or nothing was logged.
         CriteriaError
-            There is no such step.
+            There is no such step, or no such call was logged.
         """
-        return "\n".join(log.text for log in stage_records.find_logs(self.layout, self.config, obs_id, step))
+        found = stage_records.find_logs(self.layout, self.config, obs_id, step, task=task)
+        return "\n".join(log.text for log in found)

@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daxa.archive.config import ArchiveConfig, steps_of
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_missions, named_obs_ids, named_steps
-from daxa.errors import ArchiveError
+from daxa.backends.chains.task_script import calls_in
+from daxa.errors import ArchiveError, CriteriaError
 from daxa.files import read_plain
 from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, empty_columns, read_columns, read_ledger
@@ -212,6 +213,8 @@ def find_logs(
     obs_id: str | int,
     steps: str | Collection[str] | None = None,
     missions: Collection[str] = (),
+    *,
+    task: str = "",
 ) -> list[LogText]:
     """Logs of an observation, in the order of the steps.
 
@@ -223,13 +226,15 @@ def find_logs(
         The observation.
     steps, missions
         Only these; all by default.
+    task
+        Only the calls of this task of mission software, such as ``espfilt``, or the log of this exposure.
 
     Raises
     ------
     ArchiveError
         The observation is not in the archive, or nothing was logged.
     CriteriaError
-        There is no such step or mission.
+        There is no such step or mission, or no such call was logged.
     """
     present = [step.name for step in steps_of(config)]
     wanted = named_steps(steps, present)
@@ -248,5 +253,18 @@ def find_logs(
             "no-log",
             f"there is no log of {obs_id}{of_steps} here",
             remedy="logs come with `daxa run`; those of a release with `daxa pull`",
+        )
+    return _of_task(found, task) if task else found
+
+
+def _of_task(logs: Sequence[LogText], task: str) -> list[LogText]:
+    """The logs with nothing but the calls of a task of mission software."""
+    parts = [(log, task == log.exposure, calls_in(log.text, task)) for log in logs]
+    found = [log if whole else replace(log, text="\n\n".join(calls)) for log, whole, calls in parts if whole or calls]
+    if not found:
+        raise CriteriaError(
+            "task",
+            f"no log of {logs[0].obs_id} has a call of {task[:100]!r}",
+            remedy="`daxa logs` without --task shows what was called",
         )
     return found

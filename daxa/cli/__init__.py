@@ -245,7 +245,7 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
         show_error(absent, as_json=as_json)
         return absent.exit_code
     except KeyboardInterrupt:
-        _write_error("\ninterrupted: what was finished is kept\n")
+        _write_error("\ninterrupted: what was finished is kept; the same command continues\n")
         return _INTERRUPTED
 
 

@@ -52,6 +52,7 @@ def run_verb(verb: str, arguments: list[str], directory: str = "", *, quiet: boo
     except typer.Exit as ended:
         return ended.exit_code
     except _UsageError as error:
+        error.message = error.message.replace("Value error, ", "")  # A word of the validating library, not of daxa.
         if "--json" in arguments:
             wrong = CriteriaError("usage", error.format_message(), remedy=f"`daxa {verb} --help` explains the options")
             show_error(wrong, as_json=True)

@@ -9,6 +9,7 @@ import typer
 
 from daxa.cli.show import show_json, show_text
 from daxa.errors import CriteriaError, VerifyError
+from daxa.naming import number_of
 from daxa.text import plain
 
 __all__ = ["compare"]
@@ -48,7 +49,7 @@ def compare(
         for difference in found.differences[:_SHOWN]:
             show_text(plain(str(difference)))
         if len(found.differences) > _SHOWN:
-            show_text(f"... and {len(found.differences) - _SHOWN} more differences; --json lists all")
+            show_text(f"... and {number_of(len(found.differences) - _SHOWN, 'more difference')}; --json lists all")
         names = ", ".join(name or "blank cards" for name in found.set_aside)
         aside = f"; set aside: {names}" if names else ""
         show_text(f"{found.verdict}{' (packed differently)' if found.packing else ''}{aside}")

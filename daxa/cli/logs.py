@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -12,9 +11,6 @@ from daxa.cli.completion import complete_obs_id
 from daxa.cli.options import Missions, ObsIds, Steps
 from daxa.cli.show import show_json, show_text
 from daxa.errors import CriteriaError
-
-if TYPE_CHECKING:
-    from daxa.archive.stage_records import LogText
 
 __all__ = ["logs"]
 
@@ -54,28 +50,11 @@ def logs(
     found = [
         log
         for one in dict.fromkeys(requested)
-        for log in find_logs(archive.layout, archive.config, one, step or (), mission or ())
+        for log in find_logs(archive.layout, archive.config, one, step or (), mission or (), task=task)
     ]
-    if task:
-        found = _of_task(found, task)
     if as_json:
         show_json(asdict(log) for log in found)
         return
     for log in found:
         of_exposure = f" {log.exposure}" if log.exposure else ""
         show_text(f"== {log.mission} {log.step} {log.obs_id}{of_exposure}\n{log.text.rstrip()}")
-
-
-def _of_task(logs: Sequence[LogText], task: str) -> list[LogText]:
-    """The logs with nothing but the calls of a task of mission software."""
-    from daxa.backends.chains.task_script import calls_in
-
-    parts = [(log, task == log.exposure, calls_in(log.text, task)) for log in logs]
-    found = [log if whole else replace(log, text="\n\n".join(calls)) for log, whole, calls in parts if whole or calls]
-    if not found:
-        raise CriteriaError(
-            "task",
-            f"no log of {logs[0].obs_id} has a call of {task[:100]!r}",
-            remedy="`daxa logs` without --task shows what was called",
-        )
-    return found

@@ -10,6 +10,7 @@ import typer
 from daxa.cli.completion import complete_mission, complete_tag
 from daxa.cli.options import Kinds
 from daxa.cli.show import counted, note, progress, say, show_json, show_text
+from daxa.naming import number_of
 
 __all__ = ["pull"]
 
@@ -82,9 +83,8 @@ def pull(
                 show_text(f"... and {len(paths) - _SHOWN} more; --json lists all")
         if report.unreleased_logs:
             note(f"{report.unreleased_logs} logs of runs that are in no release are left as they are")
-        show_text(
-            f"{report.files} files are here and verified, {report.fetched} of them fetched now from {report.remote}"
-        )
+        got = f"{report.fetched} of them fetched now from {report.remote}"
+        show_text(f"{number_of(report.files, 'file')} here and verified, {got}")
     if not report.ok:
         raise missing_error(report)
     if as_json:

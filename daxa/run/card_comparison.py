@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from daxa.naming import some
+from daxa.naming import number_of, some
 from daxa.run.equality import canonical_cards, is_volatile
 from daxa.text import plain
 
@@ -110,7 +110,7 @@ def _changed(first: Mapping[tuple[str, int], str], second: Mapping[tuple[str, in
         before, after = values[key]
         yield f"has a different {_shown(key[0])}: {_shown(before)} -> {_shown(after)}"
     if len(valued) > _NAMED:
-        yield f"has other values of {len(valued) - _NAMED} more cards"
+        yield f"has other values of {number_of(len(valued) - _NAMED, 'more card')}"
     if commented := [key[0] for key in changed if key not in valued]:
         yield f"has other comments of {_some(commented)}"
     for here, there, verb in ((first, second, "lacks"), (second, first, "has also")):

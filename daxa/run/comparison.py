@@ -80,7 +80,8 @@ class Comparison:
     verdict
         One of `VERDICTS`.
     differences
-        In the order of the HDUs; empty unless the verdict is about noise or ``different``.
+        Those of the data in the order of the HDUs, then those of cards; empty unless the verdict is about noise or
+        ``different``.
     set_aside
         Volatile keywords (`daxa.run.equality.VOLATILE`) whose cards differ, which does not count.
     packing
@@ -291,7 +292,8 @@ def _compare_hdus(one: _File, two: _File, *, randomised: bool) -> tuple[list[Dif
         hdu.name for hdu in first
     ):
         differences.append(Difference("", "structure", "has its HDUs in another order"))
-    return differences, tuple(sorted(set_aside))
+    # What was measured comes first: a list that is cut short must not end among keywords.
+    return sorted(differences, key=lambda one: one.what == "cards"), tuple(sorted(set_aside))
 
 
 def _pairs(first: Sequence[_Hdu], second: Sequence[_Hdu]) -> Iterator[tuple[_Hdu | None, _Hdu | None]]:

@@ -121,6 +121,19 @@ def test_logs_of_all_steps_or_one(archive, capsys):
     assert record["text"].startswith("events began")
 
 
+def test_logs_of_one_task_of_mission_software(archive, capsys):
+    calls = ("== espfilt M1-S001: done\n$ espfilt method=histogram", "== evselect M1-S001: timeLimit\n$ evselect")
+    log = archive.log("xmm", "clean", BAD)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("\n\n".join(["clean began", *calls, "The same calls as a script:\n#!/bin/sh"]) + "\n")
+    assert main(["logs", BAD, "--task", "espfilt"]) == 0
+    assert capsys.readouterr().out == f"== xmm clean {BAD}\n{calls[0]}\n"
+    assert main(["logs", BAD, "--step", "clean", "--task", "evselct"]) == 3
+    assert "did you mean evselect?" in capsys.readouterr().err
+    assert main(["logs", BAD, "--step", "fetch", "--task", "espfilt"]) == 3
+    assert "no mission software was called" in capsys.readouterr().err
+
+
 def test_logs_that_are_not_there(archive, capsys):
     assert main(["logs", "0404910602"]) == 5
     assert "'0404910602' is not in this archive; did you mean 0404910601?" in capsys.readouterr().err

@@ -19,7 +19,7 @@ HAND = "# Changes\n\nWritten by hand.\n\n## v1.0.0 (2026-01-01)\n\nfirst\n\nSee 
 def test_a_section_is_added_and_nothing_else_is_changed():
     once = with_section(HAND, "v1.1.0", "2026-11-30", "second\n\nXMM: 3 observations\n\nSince v1.0.0:\nxmm: 1 new: 1\n")
     head, _, tail = once.partition("## v1.1.0 (2026-11-30)\n\nsecond\n\n- XMM: 3 observations\n")
-    assert (head + tail).replace("- Since v1.0.0:\n- xmm: 1 new: 1\n\n", "") == HAND
+    assert (head + tail).replace("\nSince v1.0.0:\n\n- xmm: 1 new: 1\n\n", "") == HAND
     assert with_section(once, "v1.1.0", "2026-11-30", "second\n\nXMM: 3 observations\n").count("## v1.1.0") == 1
     again = with_section(once, "v1.1.0", "2026-12-01", "other words")
     assert "second" not in again

@@ -98,7 +98,7 @@ def test_causes_and_effects_from_ledgers_only(archive, monkeypatch, capsys):
     page = archive.root.parent / "page.html"
     said("diff", "--html", "../page.html", capsys=capsys)
     text = page.read_text()
-    assert effect.replace(">", "&gt;") in text
+    assert effect.replace("->", "&rarr;").replace(", ", "<br>") in text
     assert not any(word in text for word in ("<script", "http", "src=", "onload"))
 
 

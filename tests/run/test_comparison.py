@@ -158,10 +158,10 @@ SAID = {
     _comment: ["EVENTS has other comments of EXPOSURE"],
     _absent_card: ["EVENTS lacks EXPOSURE"],
     _new_card: ["COUNTS has also FILTER"],
-    _new_column: ["EVENTS has also TTYPE4, TFORM4", "EVENTS has also the column X"],
+    _new_column: ["EVENTS has also the column X", "EVENTS has also TTYPE4, TFORM4"],
     _shape: ["COUNTS has 39 x 30 pixels in place of 40 x 30"],
     _swapped: ["the file has its HDUs in another order"],
-    _blank_pixel: ["COUNTS has a different BITPIX: 32 -> -32", "COUNTS differs only in how its values are written"],
+    _blank_pixel: ["COUNTS differs only in how its values are written", "COUNTS has a different BITPIX: 32 -> -32"],
 }
 
 

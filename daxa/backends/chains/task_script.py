@@ -76,7 +76,7 @@ def with_inputs(script: str, inputs: Iterable[tuple[str, str]], directory: str) 
     places = sorted({str(PurePosixPath(place).parent) for _, place in pairs} - {"."})
     lines = [
         f"# In an empty directory; its argument is the one with the inputs, such as {directory} of the archive.",
-        'from="$1"',
+        'from="${1:?give the directory with the inputs}"',
         *(f"mkdir -p {shlex.quote(place)}" for place in places),
         *(f'gzip -dcf "$from"/{shlex.quote(path)} > {shlex.quote(place)}' for path, place in pairs),
     ]

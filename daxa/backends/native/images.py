@@ -152,7 +152,8 @@ def _image_one(
                 parts.append((band, (EventMember(events, cut, grid, seconds, readout=taken), how)))
         for kind, (pixels, unit, cards) in maps.items():
             _write(exposure.path(kind, band), pixels, image_header(events, cut, grid, unit=unit), plain | dict(cards))
-        exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {channels or 'all'}")
+        used = "-".join(map(str, channels)) if channels else "all"
+        exposure.say(f"{int(image.sum())} counts at {band_text(band)}, channels {used}")
         if first is None:
             curve = light_curve(events, cut, parameters.lightcurve_bin)
             _write_curve(exposure.path("lightcurve", band), events, curve, band, channels)

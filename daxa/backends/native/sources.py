@@ -145,7 +145,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
     _write(image, header, found, np.where(found.valid, least, np.nan))
     _draw(image, counts, seconds, header, found)
     image.say(
-        f"{len(found)} sources, {found.expected_false:.2g} spurious ones expected{_how(found)}; "
+        f"{len(found)} sources, of which {found.expected_false:.2g} expected to be spurious{_how(found)}; "
         f"point spread function: {psf.facts.source}"
     )
     return {

@@ -48,7 +48,7 @@ def shell_script(calls: Sequence[tuple[Call, Mapping[str, str]]], *, title: str)
     lines = [
         "#!/bin/sh",
         f"# {' '.join(title.split())}",
-        f"# With {suite.title} {release}, set up in this shell before; in a directory that holds the inputs.",
+        f"# With {suite.title} {release}, set up in this shell before.",
         "set -eu",
         *fixed,
     ]

@@ -150,4 +150,5 @@ def _variables(place: str, suite: Suite, value: object) -> tuple[tuple[str, str]
 
 
 def _unfit(place: str, why: str, remedy: str) -> ConfigError:
-    return ConfigError("backends", f"{place} of your configuration: {why}", remedy=remedy)
+    colon = "" if why.startswith(("is ", "has ")) else ":"
+    return ConfigError("backends", f"{place} of your configuration{colon} {why}", remedy=remedy)

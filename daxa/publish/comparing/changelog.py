@@ -112,10 +112,26 @@ def with_section(text: str, tag: str, day: str, message: str) -> str:
     <BLANKLINE>
     - XMM: 2 observations
     <BLANKLINE>
+    >>> print(with_section("", "v1.0.1", "2026-12-01", "second\n\nXMM: 2 observations\nSince v1.0.0:\nxmm: 1 new\n"))
+    ## v1.0.1 (2026-12-01)
+    <BLANKLINE>
+    second
+    <BLANKLINE>
+    - XMM: 2 observations
+    <BLANKLINE>
+    Since v1.0.0:
+    <BLANKLINE>
+    - xmm: 1 new
+    <BLANKLINE>
     """
     title, _, rest = message.strip().partition("\n")
     items = [line.strip() for line in rest.split("\n") if line.strip()]
-    lines = [*_plain([title]), "", *(f"- {line}" for line in items)] if items else _plain([title])
+    lines = _plain([title])
+    for number, line in enumerate(items):
+        if line.endswith(":"):  # It introduces those that follow.
+            lines += ["", *_plain([line])]
+        else:
+            lines += ([""] if number == 0 or items[number - 1].endswith(":") else []) + [f"- {line}"]
     section = "\n".join([f"## {tag} ({day})", "", *lines, "", ""])
     text = re.sub(_SECTION.format(tag=re.escape(tag)), "", text, count=1, flags=re.MULTILINE | re.DOTALL)
     first = _HEADING.search(text)

@@ -21,6 +21,7 @@ _STYLE = (
     "body{font:15px sans-serif;max-width:72em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse;margin:1em 0}td,th{text-align:left;padding:.25em .8em;border-bottom:1px solid #ccc;"
     "vertical-align:top}code{font-size:90%}.added{color:#06622f}.removed{color:#a11}"
+    "summary{cursor:pointer}ul{margin:.3em 0;padding-left:1.2em}li{margin:.2em 0;overflow-wrap:anywhere}"
 )
 
 
@@ -95,7 +96,10 @@ def _change_text(file: FileChange) -> str:
         return "identical science: packed differently, or other volatile cards"
     if file.verdict:
         more = len(file.differences) - _DIFFERENCES_SHOWN
-        shown = [*file.differences[:_DIFFERENCES_SHOWN], *([f"and {more} more differences"] if more > 0 else [])]
+        shown = [
+            *file.differences[:_DIFFERENCES_SHOWN],
+            *([f"and {number_of(more, 'more difference')}"] if more > 0 else []),
+        ]
         noise = "equal within counting noise: " if file.verdict.endswith("noise") else ""
         return noise + ("; ".join(shown) or file.verdict)
     sizes = [side[0] for side in (file.before, file.now) if side]
@@ -112,7 +116,7 @@ def diff_page(diff: ArchiveDiff) -> str:
     heads = "".join(f"<th>{name}</th>" for name in ("mission", *CHANGES))
     rows = "".join(_row(one) for one in diff.observations)
     table = (
-        f"<table><tr>{heads}</tr>{counts}</table>\n<table><tr><th>mission</th><th>ObsID</th><th></th><th>cause</th>"
+        f"<table><tr>{heads}</tr>{counts}</table>\n<table><tr><th>mission</th><th>ObsID</th><th>change</th><th>cause</th>"
         f"<th>effect</th><th>files</th></tr>{rows}</table>"
     )
     left = f"<p>Not compared by content: {number_of(diff.not_compared, 'file')}.</p>" if diff.not_compared else ""
@@ -125,15 +129,19 @@ def diff_page(diff: ArchiveDiff) -> str:
 
 def _row(one: ObservationDiff) -> str:
     causes = "<br>".join(_safe(cause_words(cause)) for cause in one.causes)
-    files = "<br>".join(
-        f"<code>{_safe(file.step)}/{_safe(file.path)}</code>: {_safe(_change_text(file))}" for file in one.files
+    files = "".join(
+        f"<li><code>{_safe(file.step)}/{_safe(file.path)}</code>: {_safe(_change_text(file))}</li>"
+        for file in one.files
     )
+    if files:  # Folded, so that a page of many observations can be looked through.
+        files = f"<details><summary>{number_of(len(one.files), 'file')}</summary><ul>{files}</ul></details>"
+    effect = effect_words(one.before, one.now).replace(", ", "\n")
     return (
         f"<tr><td>{_safe(one.mission)}</td><td><code>{_safe(one.obs_id)}</code></td>"
         f"<td class={one.change}>{one.change}</td><td>{causes}</td>"
-        f"<td>{_safe(effect_words(one.before, one.now))}</td><td>{files}</td></tr>\n"
+        f"<td>{'<br>'.join(map(_safe, effect.splitlines()))}</td><td>{files}</td></tr>\n"
     )
 
 
 def _safe(text: str) -> str:
-    return escape(plain(text))
+    return escape(plain(text)).replace("-&gt;", "&rarr;")

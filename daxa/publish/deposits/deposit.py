@@ -114,7 +114,7 @@ def publish_release(
     cited = cite_release(layout, tag)
     if not private:
         _refuse_proprietary(layout, cited)
-    target = target.expanduser().absolute()
+    target = Path(os.path.normpath(target.expanduser().absolute()))
     single = target.suffix == ".tar"
     place = target.with_name(f".{target.name}.deposit") if single else target
     _check_place(layout, place, target if single else None)

@@ -154,7 +154,8 @@ def _refuse_stages(facts: ReleaseFacts) -> Iterator[ReleaseRefusal]:
         )
     if facts.unlocked:
         paths = [path.partition(" ")[0] for path in facts.unlocked]
-        tracked = next((path for path in paths if path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)), "")
+        ours = [path for path in paths if path in _OWN_FILES or path.startswith(_OWN_DIRECTORIES)]
+        tracked = next((path for path in ours if path in facts.changes), "")
         yield ReleaseRefusal(
             "not-locked",
             f"dvc.lock does not match the files that are here: {some(facts.unlocked)}",

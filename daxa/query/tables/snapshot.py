@@ -298,9 +298,7 @@ def _all_failed(failures: list[ServiceError]) -> ServiceError:
     if not others:
         return first
     further = "; ".join(error.message for error in others)
-    return ServiceError(
-        first.name, f"{first.message}; and another service did not help: {further}", remedy=first.remedy
-    )
+    return ServiceError(first.name, f"{first.message}; other services failed, too: {further}", remedy=first.remedy)
 
 
 @contextmanager
