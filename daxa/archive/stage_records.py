@@ -19,6 +19,7 @@ from daxa.archive.named_choices import named_missions, named_obs_ids, named_step
 from daxa.backends.chains.task_script import calls_in
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.files import read_plain
+from daxa.naming import did_you_mean
 from daxa.run.journal import read_journal
 from daxa.run.ledger import LedgerColumns, empty_columns, read_columns, read_ledger
 from daxa.run.lookup import find_texts
@@ -259,12 +260,19 @@ def find_logs(
 
 def _of_task(logs: Sequence[LogText], task: str) -> list[LogText]:
     """The logs with nothing but the calls of a task of mission software."""
-    parts = [(log, task == log.exposure, calls_in(log.text, task)) for log in logs]
-    found = [log if whole else replace(log, text="\n\n".join(calls)) for log, whole, calls in parts if whole or calls]
+    found, known = [], []
+    for log in logs:
+        calls = calls_in(log.text)
+        known += [log.exposure, *(name for names, _ in calls for name in names)]
+        named = [text for names, text in calls if task in names]
+        if task == log.exposure:
+            found.append(log)
+        elif named:
+            found.append(replace(log, text="\n\n".join(named)))
     if not found:
         raise CriteriaError(
             "task",
-            f"no log of {logs[0].obs_id} has a call of {task[:100]!r}",
+            f"no log of {logs[0].obs_id} has a call of {task[:100]!r}{did_you_mean(task, filter(None, known))}",
             remedy="`daxa logs` without --task shows what was called",
         )
     return found

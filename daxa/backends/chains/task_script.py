@@ -33,30 +33,22 @@ def script_in(text: str) -> str:
     return "\n".join(lines[: next(ends, 0)])
 
 
-def calls_in(text: str, task: str) -> list[str]:
-    r"""What the log of a task holds of some of its calls.
+def calls_in(text: str) -> list[tuple[tuple[str, ...], str]]:
+    r"""What the log of a task holds of its calls: the names of each, and all that was logged of it.
 
-    Parameters
-    ----------
-    text
-        The log.
-    task
-        A link or its tool, such as ``espfilt``, or an exposure, such as ``M1-S001``.
+    A call goes by its link, its exposure and its tool: ``espfilt``, ``M1-S001``.
 
     Examples
     --------
-    >>> log = "begins\n\n== screen M1-S001: done\n$ evselect table=e.fits\n\n== merge: done\n$ merge set1=a\n"
-    >>> [call.splitlines()[0] for call in calls_in(log, "evselect")]
-    ['== screen M1-S001: done']
+    >>> calls_in("begins\n\n== screen M1-S001: done\n$ evselect table=e.fits\n")
+    [(('screen', 'M1-S001', 'evselect'), '== screen M1-S001: done\n$ evselect table=e.fits')]
     """
     found = []
     for call in _CALLS.split(text.partition(f"\n{HEADING}\n")[0])[1:]:
         heading, _, rest = call.partition("\n")
-        names = heading.removeprefix(CALL).partition(": ")[0].split()
         if rest.startswith("$ "):
-            names += rest.removeprefix("$ ").split()[:1]
-            if task in names:
-                found.append(call.rstrip())
+            names = heading.removeprefix(CALL).partition(": ")[0].split() + rest.removeprefix("$ ").split()[:1]
+            found.append((tuple(names), call.rstrip()))
     return found
 
 
