@@ -273,6 +273,8 @@ def _of_task(logs: Sequence[LogText], task: str) -> list[LogText]:
         raise CriteriaError(
             "task",
             f"no log of {logs[0].obs_id} has a call of {task[:100]!r}{did_you_mean(task, filter(None, known))}",
-            remedy="`daxa logs` without --task shows what was called",
+            remedy="`daxa logs` without --task shows what was called"
+            if any(known)
+            else "leave out --task: no mission software was called",
         )
     return found
