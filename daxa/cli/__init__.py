@@ -12,10 +12,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
 
 __all__ = ["GROUPS", "VERBS", "main"]
 
@@ -224,7 +220,7 @@ def _interrupts_kept() -> Iterator[None]:
     """Let an interrupt come again that Python has to ignore: while it starts a program, or in a destructor."""
     before = sys.unraisablehook
 
-    def ignored(what: UnraisableHookArgs) -> None:
+    def ignored(what: sys.UnraisableHookArgs) -> None:
         if not isinstance(what.exc_value, KeyboardInterrupt):
             before(what)
             return
