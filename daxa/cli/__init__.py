@@ -254,7 +254,7 @@ def _interrupts_kept() -> Iterator[None]:
     """Let an interrupt come again that Python has to ignore: while it starts a program, or in a destructor."""
     before = sys.unraisablehook
 
-    def ignored(what: UnraisableHookArgs) -> None:
+    def ignored(what: sys.UnraisableHookArgs) -> None:
         if not isinstance(what.exc_value, KeyboardInterrupt):
             before(what)
             return
