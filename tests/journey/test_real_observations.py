@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.simulator import Observatory, real_sky
-from tests.journey.workbench import Workbench, contents, few_realisations
+from tests.journey.workbench import Workbench, contents, few_realisations, make_cheap
 
 pytestmark = pytest.mark.journey
 
@@ -43,9 +43,10 @@ def test_from_the_archives_to_a_verified_clone(tmp_path, real_data):
             *("--obsid", "chandra:18461", "--obsid", "nustar:30101031002"),
         )
         archive = tmp_path / "real"
-        for mission in ("xmm", "chandra", "nustar"):
-            params = archive / "params" / f"{mission}.toml"
-            params.write_text(few_realisations(params.read_text(), 0))
+        make_cheap(archive, ("chandra", "nustar"), fields=0)
+        # Those of XMM are compared pixel by pixel with what others made.
+        params = archive / "params" / "xmm.toml"
+        params.write_text(few_realisations(params.read_text(), 0))
         params = archive / "params" / "xmm.toml"
         params.write_text(params.read_text().replace('flares = "histogram"', 'flares = "none"'))
         bench.repro(archive)
