@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
     from typing import NoReturn
 
 __all__ = ["GROUPS", "VERBS", "main", "run"]

@@ -87,4 +87,4 @@ def test_an_interrupt_is_one_line(at, monkeypatch, capsys):
 
     monkeypatch.setattr(commands, "run_verb", verb)
     assert main(["log"]) == 130
-    assert capsys.readouterr().err == "\ninterrupted: what was finished is kept\n"
+    assert capsys.readouterr().err == "\ninterrupted: what was finished is kept; the same command continues\n"
