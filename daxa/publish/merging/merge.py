@@ -36,6 +36,7 @@ from daxa.publish.merging.merged_lock import LOGS, MergedLock, find_logs_listing
 from daxa.publish.merging.merged_tables import merge_tables
 from daxa.publish.remote import Storage, find_storage
 from daxa.publish.sharing.checkout import (
+    data_outs,
     link_fetched,
     refuse_unsaved,
     remove_stale,
@@ -162,6 +163,7 @@ class MergePlan:
         for digest, content in self._listings.items():
             place_object(content, storage.cached(digest), digest)
         with _merged_version(layout, self._contents) as version:
+            _keep_listings(layout, version, storage)
             refuse_unsaved(layout, version, storage, digests)
             set_fetched_aside(layout, version)
         gone = [path for path, digest in self.files.items() if not digest]
@@ -177,6 +179,15 @@ class MergePlan:
             target.write_bytes(content)
             if path in self._programs:
                 target.chmod(0o755)
+
+
+def _keep_listings(layout: Layout, version: Layout, storage: Storage) -> None:
+    """Bring the listings that only the other side has: without them nobody knows which files of mine stay."""
+    for path, digest in data_outs(version).items():
+        if digest.endswith(".dir") and not storage.cached(digest).exists():
+            content = find_listing(layout, digest, path, storage, storage.remote)
+            if content is not None:
+                place_object(content, storage.cached(digest), digest)
 
 
 @dataclass(frozen=True)
