@@ -148,7 +148,7 @@ def _sync(path: Path) -> None:
 
 
 def absolute_place(directory: Path) -> Path:
-    """The whole path of a place that the user names.
+    """The whole path of a place that the user names, without `..`, which would make messages hard to read.
 
     Raises
     ------
@@ -156,7 +156,9 @@ def absolute_place(directory: Path) -> Path:
         There is no such home directory, or the current directory is gone.
     """
     try:
-        return directory.expanduser().absolute()
+        place = directory.expanduser().absolute()
+        # Links are followed only where `..` depends on them.
+        return place.parent.resolve() / place.name if ".." in place.parent.parts else place
     except RuntimeError:
         raise ArchiveError(
             "no-parent", f"there is no home directory {directory.parts[0]}", remedy="give the whole path"

@@ -68,4 +68,8 @@ def remote(
         f"reading without an account {words[trial.anonymous]}"
     )
     if action == "add":
-        say("committed .dvc/config\nnext: `daxa push`")
+        say("committed .dvc/config")
+        if attempt and trial.written is None:
+            say("next: copy the files of another remote there (DVC only reads over HTTP)")
+        else:
+            say("next: `daxa push`")

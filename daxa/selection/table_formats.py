@@ -107,7 +107,7 @@ def write_whole(path: Path, content: bytes) -> None:
         ) from None
 
 
-def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str) -> bytes:
+def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str, *, authors: str = "") -> bytes:
     """The content of an export; equal tables give equal bytes.
 
     Parameters
@@ -116,6 +116,8 @@ def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str) ->
         A key of `FORMATS`.
     tables, title
         As for `write_export`.
+    authors
+        Of the table, for formats that name them (``.mrt``).
     """
     if suffix.startswith(".moc"):
         return _moc_bytes(tables)
@@ -126,7 +128,7 @@ def export_bytes(suffix: str, tables: Mapping[str, pd.DataFrame], title: str) ->
         return votable_bytes(rows, title)
     if suffix == ".parquet":
         return _parquet_bytes(rows, next(iter(tables)) if len(tables) == 1 else "observations", title)
-    return _mrt_bytes(rows, title)
+    return _mrt_bytes(rows, title, authors)
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -233,7 +235,7 @@ def _parquet_bytes(rows: pd.DataFrame, name: str, title: str) -> bytes:
     return parquet_bytes(to_voparquet(rows, columns, name=name, title=title, metadata={}))
 
 
-def _mrt_bytes(rows: pd.DataFrame, title: str) -> bytes:
+def _mrt_bytes(rows: pd.DataFrame, title: str, authors: str) -> bytes:
     """An AAS machine-readable table; it allows only ASCII, and no empty columns."""
     from astropy.table import MaskedColumn, Table
 
@@ -251,7 +253,7 @@ def _mrt_bytes(rows: pd.DataFrame, title: str) -> bytes:
     stream = io.StringIO()
     table.write(stream, format="ascii.mrt")
     text = stream.getvalue().replace("Title:", f"Title: {_ascii(title)}", 1)
-    text = text.replace("Table:", f"Table: {_ascii(title)}", 1)
+    text = text.replace("Authors:", f"Authors: {_ascii(authors)}", 1).replace("Table:", f"Table: {_ascii(title)}", 1)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()).encode("ascii")
 
 

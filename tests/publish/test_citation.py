@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -166,6 +167,8 @@ def test_the_table_of_observations_is_one(cited):
         [FIRST, THIRD, "30101031002"]
     )
     assert TAG in cited.mrt
+    named = replace(cited, creators=(Creator(name="Leavitt, Henrietta"), Creator(name="Carberry, Josiah")))
+    assert "\nAuthors: Leavitt, Henrietta; Carberry, Josiah\n" in named.mrt
 
 
 def test_a_doi_and_an_address_are_given(released):
@@ -183,7 +186,6 @@ def test_a_doi_and_an_address_are_given(released):
 
 
 def test_datasets_have_identifiers_by_rule(cited):
-    from dataclasses import replace
 
     from daxa.publish.citing.citation import _credit
 
@@ -196,7 +198,6 @@ def test_datasets_have_identifiers_by_rule(cited):
 
 
 def test_creators_and_titles_cannot_write_latex(cited):
-    from dataclasses import replace
 
     evil = replace(cited, title="\\input{/etc/passwd} & 5%\n@misc{x,", creators=(Creator(name="Ada\\write18{ls}"),))
     made = evil.bibtex

@@ -21,6 +21,7 @@ from daxa.publish.merging import merge, merge_plan
 from daxa.publish.merging.merge import plan_merge
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Storage
+from daxa.publish.sharing import checkout
 from daxa.run.ledger import read_ledger
 from daxa.selection.selection_file import read_chosen
 from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, copy_archive, deceive, observation, run, set_identity
@@ -214,6 +215,21 @@ def test_data_that_are_not_here_are_named_and_come_later(ours, no_dvc):
     # The same command again completes it.
     assert plan_merge(layout, ANNA).apply().missing == ()
     assert (layout.products("xmm", "clean") / SECOND).is_dir()
+
+
+def test_lists_of_files_that_are_elsewhere_are_brought_before_files_are_judged(ours, no_dvc, monkeypatch):
+    """Else files of mine that such a list has would be removed as if no version had them."""
+    layout = ours.layout
+    listing = storage(layout.root).cached(dvc.recorded_digests(layout.root)["data/nustar/clean"])
+    listing.unlink()
+    seen = []
+
+    def judged(root: Layout, version: Layout, place: Storage, digests: object) -> None:
+        seen.extend(path for path, digest in checkout.data_outs(version).items() if not place.cached(digest).is_file())
+
+    monkeypatch.setattr(merge, "refuse_unsaved", judged)
+    plan_merge(layout, ANNA).apply()
+    assert seen == []
 
 
 def test_without_her_lists_of_files_the_stages_run_again(ours, no_dvc):

@@ -138,7 +138,9 @@ class Citation:
         """The observations as a machine-readable table of the AAS."""
         from daxa.selection.table_formats import export_bytes
 
-        return export_bytes(".mrt", self.tables, f"Observations of {self.title}, {self.tag}").decode("ascii")
+        authors = "; ".join(one.name for one in self.creators)
+        title = f"Observations of {self.title}, {self.tag}"
+        return export_bytes(".mrt", self.tables, title, authors=authors).decode("ascii")
 
     def as_dict(self) -> dict[str, object]:
         """As plain values, ready for JSON."""

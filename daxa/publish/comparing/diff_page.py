@@ -117,7 +117,7 @@ def diff_page(diff: ArchiveDiff) -> str:
     rows = "".join(_row(one) for one in diff.observations)
     table = (
         f"<table><tr>{heads}</tr>{counts}</table>\n<table><tr><th>mission</th><th>ObsID</th><th>change</th><th>cause</th>"
-        f"<th>effect</th><th>files</th></tr>{rows}</table>"
+        f"<th>effect</th></tr>{rows}</table>"
     )
     left = f"<p>Not compared by content: {number_of(diff.not_compared, 'file')}.</p>" if diff.not_compared else ""
     return (
@@ -134,12 +134,13 @@ def _row(one: ObservationDiff) -> str:
         for file in one.files
     )
     if files:  # Folded, so that a page of many observations can be looked through.
-        files = f"<details><summary>{number_of(len(one.files), 'file')}</summary><ul>{files}</ul></details>"
+        folded = f"<details><summary>{number_of(len(one.files), 'file')}</summary><ul>{files}</ul></details>"
+        files = f"<tr><td></td><td colspan=4>{folded}</td></tr>\n"
     effect = effect_words(one.before, one.now).replace(", ", "\n")
     return (
         f"<tr><td>{_safe(one.mission)}</td><td><code>{_safe(one.obs_id)}</code></td>"
         f"<td class={one.change}>{one.change}</td><td>{causes}</td>"
-        f"<td>{'<br>'.join(map(_safe, effect.splitlines()))}</td><td>{files}</td></tr>\n"
+        f"<td>{'<br>'.join(map(_safe, effect.splitlines()))}</td></tr>\n{files}"
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daxa.archive.config import load_config
+from daxa.archive.create import absolute_place
 from daxa.archive.git_objects import fetch_refs, start_repository, write_bundle
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
@@ -114,7 +115,7 @@ def publish_release(
     cited = cite_release(layout, tag)
     if not private:
         _refuse_proprietary(layout, cited)
-    target = Path(os.path.normpath(target.expanduser().absolute()))
+    target = absolute_place(target)
     single = target.suffix == ".tar"
     place = target.with_name(f".{target.name}.deposit") if single else target
     _check_place(layout, place, target if single else None)

@@ -20,6 +20,7 @@ from typing import Any
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
+from daxa.archive.create import absolute_place
 from daxa.archive.gate import check_archive
 from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
 from daxa.archive.layout import Layout
@@ -127,7 +128,7 @@ def restore_deposit(
     StorageError, ProgramError, ConfigError
         From the disk, Git and DVC.
     """
-    source, target = source.expanduser().absolute(), target.expanduser().absolute()
+    source, target = map(absolute_place, (source, target))
     _check_target(target)
     if expect and not _SWHID.fullmatch(expect):
         raise VerifyError("expected", f"{expect[:80]!r} is not a SWHID of a release", remedy="give swh:1:rel:...")

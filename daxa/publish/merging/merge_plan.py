@@ -12,10 +12,11 @@ from daxa.archive.committing import commit_changes, refuse_uncommitted
 from daxa.archive.gate import check_products, enter_archive
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError
+from daxa.publish.contents import find_listing
 from daxa.publish.digests import Digests, place_object
 from daxa.publish.merging.merge_choices import Conflict
 from daxa.publish.remote import Storage, find_storage
-from daxa.publish.sharing.checkout import link_fetched, refuse_unsaved, remove_stale, set_fetched_aside
+from daxa.publish.sharing.checkout import data_outs, link_fetched, refuse_unsaved, remove_stale, set_fetched_aside
 from daxa.publish.sharing.pull import bring_data
 from daxa.publish.state import records_at
 from daxa.publish.workspaces import alone
@@ -135,6 +136,7 @@ class MergePlan:
         for digest, content in self._listings.items():
             place_object(content, storage.cached(digest), digest)
         with _merged_version(layout, self._contents) as version:
+            _keep_listings(layout, version, storage)
             refuse_unsaved(layout, version, storage, digests)
             set_fetched_aside(layout, version)
         gone = [path for path, digest in self.files.items() if not digest]
@@ -183,6 +185,15 @@ def _merged_version(layout: Layout, contents: Mapping[str, bytes]) -> Iterator[L
             (version.root / path).parent.mkdir(parents=True, exist_ok=True)
             (version.root / path).write_bytes(content)
         yield version
+
+
+def _keep_listings(layout: Layout, version: Layout, storage: Storage) -> None:
+    """Bring the listings that only the other side has: without them nobody knows which files of mine stay."""
+    for path, digest in data_outs(version).items():
+        if digest.endswith(".dir") and not storage.cached(digest).exists():
+            content = find_listing(layout, digest, path, storage, storage.remote)
+            if content is not None:
+                place_object(content, storage.cached(digest), digest)
 
 
 def conflict_error(plan: MergePlan) -> ArchiveError:

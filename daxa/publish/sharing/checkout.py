@@ -37,6 +37,7 @@ __all__ = [
     "CheckoutReport",
     "absent_error",
     "checkout_version",
+    "data_outs",
     "link_fetched",
     "refuse_unsaved",
     "remove_stale",
@@ -140,7 +141,7 @@ def _switch(layout: Layout, reference: str) -> None:
         git.checkout(layout.root, reference)
 
 
-def _data_outs(layout: Layout) -> dict[str, str]:
+def data_outs(layout: Layout) -> dict[str, str]:
     """Outputs in DVC: path to digest, without the logs, which `bring_data` handles separately."""
     if not layout.lock.is_file() or not layout.pipeline.is_file():
         return {}
@@ -150,7 +151,7 @@ def _data_outs(layout: Layout) -> dict[str, str]:
 def _required(version: Layout, storage: Storage) -> dict[str, str]:
     """Path to MD5 of the data of a version, as far as their listings are on this machine."""
     found: dict[str, str] = {}
-    for out, digest in _data_outs(version).items():
+    for out, digest in data_outs(version).items():
         if not digest.endswith(".dir"):
             found[out] = digest
             continue
@@ -163,7 +164,7 @@ def _required(version: Layout, storage: Storage) -> dict[str, str]:
 def _present(layout: Layout, version: Layout) -> dict[str, str]:
     """Path to absolute name of every file among the data of either version."""
     found: dict[str, str] = {}
-    for out in {*_data_outs(layout), *_data_outs(version)}:
+    for out in {*data_outs(layout), *data_outs(version)}:
         place = layout.root / out
         refuse_links(layout.root, place)
         names = file_names(place) if place.is_dir() else []

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from daxa.archive import dvc, git
 from daxa.archive.address import storage_address
 from daxa.archive.dvcconfig import check_settings, is_address
+from daxa.archive.failures import error_lines
 from daxa.archive.layout import Layout
 from daxa.errors import ConfigError, StorageError
 from daxa.files import replace_file
@@ -130,7 +131,7 @@ def add_remote(layout: Layout, name: str, url: str, *, default: bool = False, at
             if ended.code:
                 raise ConfigError(
                     "remote",
-                    f"DVC cannot add {name}: {ended.output.strip()[-300:]}",
+                    f"DVC cannot add {name}: {_reason(ended.output)}",
                     remedy="choose another name, or remove that remote: `dvc remote remove`",
                 )
         config = layout.root / ".dvc" / "config"
@@ -186,7 +187,7 @@ def try_remote(layout: Layout, name: str = "") -> RemoteTrial:
             if ended.code:
                 raise StorageError(
                     "remote-write",
-                    f"nothing can be written to {remote.url}: {ended.output.strip()[-300:]}",
+                    f"nothing can be written to {remote.url}: {_reason(ended.output)}",
                     remedy=f"check address, permissions and account (`dvc remote modify --local {remote.name} ...`)",
                 )
             if not _can_be_read(place, own, remote, digest, target):
@@ -202,6 +203,11 @@ def try_remote(layout: Layout, name: str = "") -> RemoteTrial:
                 dvc.run_dvc(place, "remote", "modify", "--local", remote.name, "allow_anonymous_login", "true")
                 anonymous = _can_be_read(place, own, remote, digest, target)
     return RemoteTrial(remote.name, remote.url, True, True, anonymous)
+
+
+def _reason(output: str) -> str:
+    """What DVC says of a failure, without its own advice."""
+    return error_lines(output).removeprefix("ERROR: ").removeprefix("unexpected error - ").strip()[-300:]
 
 
 def _can_be_read(place: Path, own: Storage, remote: Remote, digest: str, target: str) -> bool:
