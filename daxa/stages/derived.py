@@ -16,6 +16,8 @@ from daxa.archive.layout import Layout
 from daxa.errors import DataError, DaxaError
 from daxa.files import read_plain
 from daxa.publish.remaking.certificate import FileVerdict, RemadeVerdict
+from daxa.run.comparison import compare_files
+from daxa.run.equality import file_digests
 from daxa.run.product import Product, parse_product
 
 __all__ = ["judge_derived", "within_noise"]
@@ -73,6 +75,9 @@ def _judged(one: FileVerdict, others: Mapping[str, FileVerdict], places: tuple[L
     directories = [place.products(one.mission, one.step) / one.obs_id for place in places]
     how = ""
     try:
+        # What the release records is judged, not what somebody made of it since.
+        if not _is_recorded(one, directories[0]):
+            return one
         if product.kind in _SECONDS and _differs_at_edges(product, others, directories):
             how = f"{one.how}: edges of chips, as single events show them"
         elif product.kind in _MAPS and _follows_from_maps(product, others, directories):
@@ -86,6 +91,16 @@ def _judged(one: FileVerdict, others: Mapping[str, FileVerdict], places: tuple[L
     except (OSError, DaxaError, ValueError, TypeError, RecursionError):
         return one
     return replace(one, verdict=_NOISE, how=how) if how else one
+
+
+def _is_recorded(one: FileVerdict, directory: Path) -> bool:
+    return one.recorded is not None and file_digests(directory / one.path).sha256 == one.recorded.sha256
+
+
+def _differ_in_pixels_alone(product: Product, directories: Sequence[Path]) -> bool:
+    """Whether all headers are the same, and all data but those of one image."""
+    one, two = (place / product.name for place in directories)
+    return [found.what for found in compare_files(one, two).differences] == ["data"]
 
 
 def _is_good(others: Mapping[str, FileVerdict], product: Product) -> bool:
@@ -112,14 +127,19 @@ def _differs_at_edges(product: Product, others: Mapping[str, FileVerdict], direc
     from astropy.io import fits
 
     image = replace(product, kind=_SECONDS[product.kind])
-    if not _is_good(others, image):
+    if not (_is_good(others, image) and _differ_in_pixels_alone(product, directories)):
+        return False
+    if not _is_recorded(others[image.name], directories[0]):
         return False
     one, two = (np.nan_to_num(fits.getdata(place / product.name).astype(float)) for place in directories)
     if one.shape != two.shape or not one.sum() > 0:
         return False
-    counts = float(fits.getdata(directories[0] / image.name).sum())
+    # No edge has more than the whole exposure.
+    if one.min() < 0 or two.min() < 0 or two.max() > one.max() * (1 + _ROUNDED):
+        return False
+    counts = max(float(fits.getdata(directories[0] / image.name).sum()), 1.0)
     few = int((one != two).sum()) <= _MOST_EDGE * int(((one > 0) | (two > 0)).sum())
-    return few and abs(float((one - two).sum())) * counts / float(one.sum()) <= _SIGMA * math.sqrt(counts)
+    return few and float(np.abs(one - two).sum()) * counts / float(one.sum()) <= _SIGMA * math.sqrt(counts)
 
 
 def _follows_from_maps(product: Product, others: Mapping[str, FileVerdict], directories: Sequence[Path]) -> bool:
@@ -130,7 +150,9 @@ def _follows_from_maps(product: Product, others: Mapping[str, FileVerdict], dire
     from daxa.xray.imaging.pairing import rate_map
 
     parts = [replace(product, kind=kind) for kind in _MAPS[product.kind]]
-    if not (_is_good(others, parts[0]) and _is_good(others, parts[1])):
+    if not all(_is_good(others, one) and _is_recorded(others[one.name], directories[0]) for one in parts):
+        return False
+    if not _differ_in_pixels_alone(product, directories):
         return False
     for place in directories:
         rates, counts, exposure = (fits.getdata(place / one.name) for one in (product, *parts))

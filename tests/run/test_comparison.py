@@ -202,6 +202,33 @@ def test_more_than_noise_is_different(compared):
     assert compared(_column, randomised=True).verdict == "equal within counting noise"
 
 
+def test_a_change_that_is_lost_in_the_whole_is_no_noise(tmp_path):
+    """A source added to a large image, pixels below zero, and one value of a column that is beyond all others."""
+
+    def verdict(one, two) -> str:
+        paths = []
+        for name, (pixels, rates) in {"one": one, "two": two}.items():
+            image = fits.PrimaryHDU(pixels)
+            image.header["BUNIT"] = "count"
+            table = fits.BinTableHDU.from_columns([fits.Column("RATE", "D", array=rates)], name="SRCLIST")
+            paths.append(written(tmp_path / f"{name}.fits", fits.HDUList([image, table])))
+        return compare_files(*paths, randomised=True).verdict
+
+    counts, rates = np.random.default_rng(1).poisson(4.0, (200, 200)).astype("i4"), np.linspace(0.1, 2.0, 50)
+    other = counts.copy()
+    other[0, 0] += 5
+    assert verdict((counts, rates), (other, rates)) == "equal within counting noise"
+    other[0, 0] += 400
+    assert verdict((counts, rates), (other, rates)) == "different"
+    other = counts.copy()
+    counts[0, :2], other[0, :2] = (900, -900), (-900, 900)
+    assert verdict((counts, rates), (other, rates)) == "different"
+    for value, said in ((0.2, "equal within counting noise"), (1e9, "different"), (np.nan, "different")):
+        changed = rates.copy()
+        changed[0] = value
+        assert verdict((counts, rates), (counts, changed)) == said, value
+
+
 def test_files_that_are_not_fits_are_compared_by_bytes(tmp_path):
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     one.write_text('{"counts":12}')

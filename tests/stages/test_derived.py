@@ -13,8 +13,8 @@ from daxa.archive.layout import Layout
 from daxa.backends.randomised import is_randomised, randomised_here
 from daxa.publish.remaking.certificate import FileVerdict
 from daxa.run.comparison import compare_files
+from daxa.run.equality import file_digests
 from daxa.run.steps import OWN_STEPS, Step
-from daxa.run.task import ProductFile
 from daxa.stages.derived import judge_derived
 from daxa.xray.imaging.pairing import rate_map
 
@@ -55,8 +55,7 @@ def verdicts(places) -> list[FileVerdict]:
     for path in sorted((places[0].products("xmm", "images") / OBS).iterdir()):
         other = places[1].products("xmm", "images") / OBS / path.name
         verdict = compare_files(path, other, randomised=True).verdict
-        file = ProductFile(path.name, 1, "", "")
-        found.append(FileVerdict("xmm", "images", OBS, path.name, verdict, file, file, ""))
+        found.append(FileVerdict("xmm", "images", OBS, path.name, verdict, file_digests(path), file_digests(other), ""))
     return found
 
 
@@ -103,6 +102,34 @@ def test_few_pixels_at_the_edge_of_a_chip_may_have_another_exposure(places):
     with fits.open(path / name("expmap"), mode="update") as parts:
         parts[0].data[0, :] = 0.0
     assert judged(places)[name("expmap")] == judged(places)[name("ratemap")] == "different"
+
+
+@pytest.mark.parametrize("kind", ["expmap", "ratemap"])
+def test_another_header_is_no_noise(places, kind):
+    path = places[1].products("xmm", "images") / OBS / name(kind)
+    with fits.open(path, mode="update") as parts:
+        parts[0].data[0, 0] = np.nextafter(parts[0].data[0, 0], 0)
+        parts[0].header["CRVAL1"] = 12.0
+    assert judged(places)[name(kind)] == "different"
+
+
+def test_two_changes_of_an_exposure_do_not_make_up_for_each_other(places):
+    path = places[1].products("xmm", "images") / OBS / name("expmap")
+    for pair in ((1e9, 1000.0 + 1000.0 - 1e9), (2000.0, 0.0)):
+        with fits.open(path, mode="update") as parts:
+            parts[0].data[0, :2] = pair
+        assert judged(places)[name("expmap")] == "different"
+
+
+def test_data_that_the_release_does_not_record_excuse_nothing(places):
+    found = verdicts(places)
+    change(places[0], "ratemap", 1.0 + 1e-6)
+    again = {one.path: one.verdict for one in judge_derived(found, places, lambda one: True)}
+    assert again[name("ratemap")] == "different"
+    change(places[0], "image", 2)
+    (places[0].products("xmm", "images") / OBS / name("measures", "json")).write_text("{}")
+    again = {one.path: one.verdict for one in judge_derived(found, places, lambda one: True)}
+    assert again[name("measures", "json")] == again[name("ratemap")] == "different"
 
 
 def test_a_brighter_image_is_no_noise_and_nothing_follows_from_it(places):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daxa.backends.adopting.lists import Band
+from daxa.backends.tools.opening import open_fits
 from daxa.errors import DataError
 from daxa.run.product import Product
 from daxa.run.task import Task
@@ -39,13 +40,11 @@ def _cut_of(work: Path, events: str, mission: str, band: Band) -> tuple[EventLis
 
 def read_pixels(path: Path) -> tuple[np.ndarray, fits.Header]:
     """The image of a file and its header."""
-    from astropy.io import fits
-
     try:
-        with fits.open(path, memmap=False) as parts:
+        with open_fits(path) as parts:
             part = next(part for part in parts if part.header.get("NAXIS") == 2 and part.is_image)
             return np.asarray(part.data), part.header.copy()
-    except (OSError, StopIteration, ValueError, TypeError) as error:
+    except ValueError as error:
         raise DataError("unreadable", f"{path.name} holds no image: {error}", remedy="read the log") from None
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from daxa.backends.adopting.images import read_pixels
 from daxa.backends.parameter_schema import Parameter
+from daxa.backends.tools.opening import open_fits
 from daxa.errors import DataError
+from daxa.naming import number_of
 from daxa.run.task import canonical
 
 __all__ = ["COVERAGE", "adopt_search", "adopt_sources", "band_parameter"]
@@ -116,7 +118,7 @@ def _columns(path: Path, columns: Mapping[str, str]) -> dict[str, np.ndarray]:
     from astropy.io import fits
 
     try:
-        with fits.open(path, memmap=False) as parts:
+        with open_fits(path) as parts:
             table = next(part for part in parts if isinstance(part, fits.BinTableHDU))
             names = {name.upper(): name for name in table.columns.names}
             found = {
@@ -124,8 +126,11 @@ def _columns(path: Path, columns: Mapping[str, str]) -> dict[str, np.ndarray]:
                 for own, theirs in columns.items()
                 if theirs in names
             }
-    except (OSError, StopIteration, ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise DataError("unreadable", f"{path.name} holds no table: {error}", remedy="read the log") from None
     if not {"ra", "dec"} <= set(found):
         raise DataError("unreadable", f"{path.name} holds no positions of sources", remedy="read the log")
+    if without := int((~(np.isfinite(found["ra"]) & (np.abs(found["dec"]) <= 90.0))).sum()):
+        words = f"{path.name} has {number_of(without, 'source')} without a position on the sky"
+        raise DataError("unreadable", words, remedy="read the log")
     return found

@@ -17,6 +17,7 @@ from daxa.backends.chains.tool_settings import FAILING, own_parameters, tool_val
 from daxa.backends.chains.work_directory import Entry, OutdatedError, WorkDirectory, key_of
 from daxa.backends.parameter_schema import read_parameters
 from daxa.backends.tools.command import Call, arguments, make_call, shell_line
+from daxa.backends.tools.opening import open_fits
 from daxa.backends.tools.reading import read_tool
 from daxa.backends.tools.running import run_call
 from daxa.backends.tools.script import shell_script
@@ -43,17 +44,15 @@ class _Files:
     _headers: dict[tuple[str, str, int], Mapping[str, Any]] = field(default_factory=dict)
 
     def header(self, path: str, table: str = "") -> Mapping[str, Any]:
-        from astropy.io import fits
-
         place = self.work / path
         try:
             key = (path, table, place.stat().st_mtime_ns)
             if key not in self._headers:
-                with fits.open(place, memmap=False) as parts:
+                with open_fits(place, whole=False) as parts:
                     tables = [part for part in parts[1:] if table in ("", part.name)]
                     shown = [parts[0].header, *(part.header for part in tables[:1])]
                     self._headers[key] = {name: value for header in shown for name, value in header.items() if name}
-        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        except (OSError, ValueError) as error:
             raise DataError("unreadable", f"{path} cannot be read: {error}", remedy="read the log above") from None
         return self._headers[key]
 

@@ -35,6 +35,7 @@ Folders = tuple[tuple[Path, int], ...]
 
 _NAME = re.compile(r"(?P<scope>[A-Za-z0-9]+)_(?P<type>.+)_(?P<issue>\d{1,6})\.ccf", re.IGNORECASE | re.ASCII)
 _CARD = re.compile(rb"(VALDATE|EVALDATE|SUBDATE|CATEGORY) *= *'([^']{1,40})'")
+_WIDTH = 80
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?)?", re.ASCII)
 _BLOCK, _MOST_BLOCKS = 2880, 64
 _CATEGORY = "XMMCCF"
@@ -117,7 +118,10 @@ def submission_date(path: Path) -> str:
 def _constituent(path: Path) -> Constituent | None:
     """What a file is; None for one of another category, which cifbuild passes over."""
     header = _primary_header(path)
-    cards = {key.decode(): value.decode("ascii", "replace").strip() for key, value in reversed(_CARD.findall(header))}
+    lines = (header[at : at + _WIDTH] for at in range(0, len(header), _WIDTH))
+    # Within another card, such as a comment, the words are nothing.
+    found = [card.groups() for card in map(_CARD.match, lines) if card]
+    cards = {key.decode(): value.decode("ascii", "replace").strip() for key, value in reversed(found)}
     if cards.get("CATEGORY", _CATEGORY) != _CATEGORY:
         return None
     dates = {key: _whole(text) for key, text in cards.items() if _DATE.fullmatch(text)}
@@ -155,7 +159,7 @@ def _primary_header(path: Path) -> bytes:
     with path.open("rb") as stream:
         while len(content) < _MOST_BLOCKS * _BLOCK and (block := stream.read(_BLOCK)):
             content += block
-            if any(block[at : at + 8] == b"END     " for at in range(0, _BLOCK, 80)):
+            if any(block[at : at + 8] == b"END     " for at in range(0, _BLOCK, _WIDTH)):
                 break
     return content
 
@@ -224,11 +228,9 @@ def _identity(folders: Folders, without: frozenset[str], as_of: str, first: int,
 
 
 def _chosen(every: Iterable[Constituent], moment: str) -> Iterator[Constituent]:
-    """The rule of cifbuild at one moment."""
-    best: dict[tuple[str, str], Constituent] = {}
-    for one in every:
-        if one.starts <= moment <= one.ends:
-            key = (one.scope, one.type)
-            if key not in best or one.issue > best[key].issue:
-                best[key] = one
-    return iter(best.values())
+    """The rule of cifbuild at one moment; of files of one issue, which it does not order, all count."""
+    valid = [one for one in every if one.starts <= moment <= one.ends]
+    best: dict[tuple[str, str], int] = {}
+    for one in valid:
+        best[one.scope, one.type] = max(one.issue, best.get((one.scope, one.type), 0))
+    return (one for one in valid if one.issue == best[one.scope, one.type])

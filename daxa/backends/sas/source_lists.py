@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.backends.adopting import adopt_sources
 from daxa.backends.adopting.images import read_pixels
+from daxa.backends.tools.opening import open_fits
 from daxa.errors import DataError
 from daxa.run.product import Product
 from daxa.run.task import Task
@@ -113,16 +114,20 @@ def _rows(searched: Searched, work: Path) -> dict[str, np.ndarray]:
     from astropy.io import fits
 
     try:
-        with fits.open(work / searched.sources, memmap=False) as parts:
+        with open_fits(work / searched.sources) as parts:
             table = next(part for part in parts if isinstance(part, fits.BinTableHDU)).data
             read = {
                 name: np.asarray(table[name], np.float64)
                 for name in ("ML_ID_SRC", "ID_INST", "ID_BAND", *_OF_FIT, *_OF_IMAGE)
             }
-    except (OSError, StopIteration, KeyError, ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(
             "unreadable", f"{searched.sources} is not a list of emldetect: {error}", remedy="read the log above"
         ) from None
+    if not all(np.isfinite(read[name]).all() for name in ("ML_ID_SRC", "ID_INST", "ID_BAND")):
+        raise DataError(
+            "unreadable", f"{searched.sources} has rows without a source, camera or band", remedy="read the log above"
+        )
     source, camera, band = (read[name].astype(int) for name in ("ML_ID_SRC", "ID_INST", "ID_BAND"))
     number = _INSTRUMENTS.get(searched.product.instrument, -1)
     # The row for the sum comes first, if the list has one.

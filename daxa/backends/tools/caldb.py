@@ -8,7 +8,6 @@ CIAO and eSASS choose the one whose validity began last before the observation.
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.backends.tools.calibration import caldb_indices, content_of, digest_lines
+from daxa.backends.tools.opening import open_fits
 
 __all__ = ["IndexRow", "read_index", "used_identity"]
 
@@ -73,23 +73,23 @@ def _read(path: Path, changed: int, size: int) -> tuple[IndexRow, ...] | None:
     if size > _LARGEST:
         return None
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as parts:
-            warnings.simplefilter("ignore")  # What cannot be read counts by its bytes.
+        with open_fits(path) as parts:
             table = next(part for part in parts if isinstance(part, fits.BinTableHDU))
             names = {name.upper(): name for name in table.columns.names}
             columns = {name: _texts(table.data[names[name]]) for name in (*_KIND, *_FILE) if name in names}
-            since = np.asarray(table.data[names["REF_TIME"]], np.float64).tolist()
-            good = (np.asarray(table.data[names["CAL_QUAL"]]) == 0).tolist()
-    except (OSError, StopIteration, ValueError, TypeError, KeyError, IndexError):
-        return None
-    if "CAL_FILE" not in columns:
+            since, quality = (np.asarray(table.data[names[name]], np.float64) for name in ("REF_TIME", "CAL_QUAL"))
+    except ValueError:
+        return None  # What cannot be read counts by its bytes.
+    good = quality == 0
+    # Where a begin is not known, nobody can say which of the files is chosen.
+    if "CAL_FILE" not in columns or since.ndim != 1 or quality.ndim != 1 or not np.isfinite(since[good]).all():
         return None
     rows = []
-    for at in (at for at, right in enumerate(good) if right):
+    for at in np.flatnonzero(good).tolist():
         kind = tuple(columns[name][at] for name in _KIND if name in columns)
         file = tuple(columns[name][at] for name in _FILE if name in columns)
         instrument = columns["INSTRUME"][at].upper() if "INSTRUME" in columns else ""
-        rows.append(IndexRow(instrument, kind, since[at], repr((kind, file, since[at]))))
+        rows.append(IndexRow(instrument, kind, float(since[at]), repr((kind, file, float(since[at])))))
     return tuple(rows)
 
 

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
+from daxa.backends.tools.opening import open_fits
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
 
@@ -44,14 +45,13 @@ def index_identity(path: Path) -> str:
         It is not such an index, or it names no files.
     """
     import numpy as np
-    from astropy.io import fits
 
     try:
-        with fits.open(path, memmap=False) as parts:
+        with open_fits(path) as parts:
             table = parts["CALINDEX"].data
             rows = [[_plain(value, np) for value in row] for row in table]
             names = list(table.names)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(
             "calibration", f"{path} is not an index of calibration files: {error}", remedy="make it again with cifbuild"
         ) from None

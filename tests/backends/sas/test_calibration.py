@@ -124,6 +124,31 @@ def test_what_is_not_known_of_an_observation_or_a_file_leaves_nothing_out(folder
         identity(folder, "2012-03-01")
 
 
+def test_of_two_files_of_one_issue_both_count(folder):
+    write_ccf(folder, "emos1_cti_2.ccf", valid="2006-06-01", submitted="2008-01-01")
+    both = identity(folder, "2012-03-01")
+    for name in ("emos1_cti_2.ccf", "EMOS1_CTI_0002.CCF"):
+        write_ccf(folder, name, valid="2006-06-01", submitted="2008-01-02")
+        assert identity(folder, "2012-03-01") != both, name
+        write_ccf(folder, name, valid="2006-06-01", submitted="2008-01-01")
+
+
+@pytest.mark.parametrize("date", ["soon", "2014-03", "٢٠١٤-03-11", "11/03/99", "2014-03-11 06:00"])
+def test_a_date_that_is_none_leaves_no_file_out(folder, date):
+    before = {day: identity(folder, day) for day in OBSERVED.values()}
+    cards = [b"CATEGORY= 'XMMCCF'"]
+    cards += [f"{key:8}= '{date}'".encode() for key in ("VALDATE", "EVALDATE", "SUBDATE")]
+    (folder / "EMOS1_ODD_0001.CCF").write_bytes(b"".join(card.ljust(80) for card in cards) + b"END".ljust(2800))
+    assert all(identity(folder, day) != known for day, known in before.items())
+
+
+def test_only_cards_say_what_a_file_is(folder):
+    text = b"COMMENT before CATEGORY= 'SCISIMCCF' and SUBDATE = '2050-01-01'".ljust(80)
+    (folder / "EMOS1_NEW_0001.CCF").write_bytes(text + b"SUBDATE = '2010-01-01'".ljust(80) + b"END".ljust(2720))
+    (found,) = (one for one in read_constituents(constituents_of([folder])) if one.type == "NEW")
+    assert found.submitted == "2010-01-01T00:00:00"
+
+
 @pytest.fixture
 def archive(tmp_path, monkeypatch) -> tuple[Layout, Path]:
     """Three observations of MOS1, of different years, whose lists SAS has made; and where its calibration is."""

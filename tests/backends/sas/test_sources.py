@@ -172,6 +172,30 @@ def test_rows_of_cameras_and_bands_are_told_apart(tmp_path):
         of("M1", 2)
 
 
+@pytest.mark.parametrize(("column", "value"), [("RA", np.nan), ("DEC", 91.0), ("DEC", np.inf)])
+def test_a_source_that_is_nowhere_is_refused(tmp_path, column, value):
+    from daxa.backends.adopting import adopt_search
+
+    values = {"RA": np.array([10.0, 11.0]), "DEC": np.array([-5.0, 5.0])}
+    values[column][1] = value
+    columns = [fits.Column(name, "D", array=array) for name, array in values.items()]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "list.fits")
+    with pytest.raises(DataError, match="1 source without a position"):
+        adopt_search(tmp_path, tmp_path / "search.json", searches=[({}, "list.fits")])
+
+
+@pytest.mark.parametrize("column", ["ML_ID_SRC", "ID_INST", "ID_BAND"])
+def test_a_row_that_names_no_source_is_refused(tmp_path, column):
+    from daxa.backends.sas.source_lists import _OF_FIT, _OF_IMAGE, Searched, write_plain_list
+
+    names = ("ML_ID_SRC", "ID_INST", "ID_BAND", *_OF_FIT, *_OF_IMAGE)
+    columns = [fits.Column(one, "D", array=[1.0, np.nan if one == column else 1.0]) for one in names]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "eml.fits")
+    product = Product(OBS_ID, "PN", "S003", "image", "0.5", "2.0")
+    with pytest.raises(DataError, match="rows without a source"):
+        write_plain_list(Searched(product, "", "", 1, "eml.fits", 10.0, alone=True), tmp_path)
+
+
 def test_parameters_of_the_tasks_can_be_set_and_links_left_out(imaged):
     imaged.run(
         "sources", skip=["esensmap"], sas={"emldetect": {"mlmin": 20.0, "ecut": 15.0}, "emask": {"threshold1": 0.3}}

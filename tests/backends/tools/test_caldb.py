@@ -178,3 +178,38 @@ def test_the_identity_of_a_task_follows_its_mission_times_and_instruments(tmp_pa
         late = now
     (root / "geomag" / "kp.fits").write_text("2, newer\n")
     assert {one for one, text in identities(AFTER).items() if text != late[one]} == {"nicer"}
+
+
+@pytest.mark.parametrize("since", [np.nan, np.inf, -np.inf])
+def test_a_begin_that_is_no_number_hides_no_file(caldb, since):
+    """Numbers that have no order would leave out the files that are listed after them."""
+    rows = [(*GAIN, "odd.fits", 1, since, 0), *ROWS]
+    one, two = caldb(rows), caldb([*rows, (*GAIN, "gain3.fits", 1, 57500.0, 0)], "two")
+    assert identity(one, AFTER) != identity(two, AFTER)
+    # Of bad quality it is never chosen.
+    one, two = caldb([(*rows[0][:5], 5), *ROWS], "three"), caldb(ROWS, "four")
+    assert identity(one, AFTER) == identity(two, AFTER)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"NAXIS2  =                    4", b"NAXIS2  =          99999999999"),
+        (b"TFIELDS =                    9", b"TFIELDS =          99999999999"),
+        (b"TTYPE1  = 'TELESCOP'", b"TTYPE1  = 12        "),
+        (b"TFORM8  = 'I       '", b"TFORM8  = '1Q(-2)  '"),
+        (b"TFORM7  = 'D       '", b"TFORM7  = '8A      '"),
+        (b"XTENSION= 'BINTABLE'", b"XTENSION= 'IMAGE   '"),
+    ],
+)
+def test_an_index_that_cannot_be_read_counts_by_its_bytes(caldb, old, new):
+    environ = caldb(ROWS)
+    path = Path(environ["CALDB"], "fpm", "caldb.indx")
+    content = path.read_bytes()
+    assert old in content
+    found = set()
+    for end in (b"", b"\0"):
+        path.write_bytes(content.replace(old, new) + end)
+        assert read_index(path) is None
+        found.add(identity(environ))
+    assert len(found) == 2
