@@ -227,7 +227,7 @@ def test_lists_of_files_that_are_elsewhere_are_brought_before_files_are_judged(o
     def judged(root: Layout, version: Layout, place: Storage, digests: object) -> None:
         seen.extend(path for path, digest in checkout.data_outs(version).items() if not place.cached(digest).is_file())
 
-    monkeypatch.setattr(merge, "refuse_unsaved", judged)
+    monkeypatch.setattr(merge_plan, "refuse_unsaved", judged)
     plan_merge(layout, ANNA).apply()
     assert seen == []
 
