@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.backends.tools.command import Call
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 from daxa.backends.tools.tables import Output
 
 __all__ = ["Before", "Found", "changed_inputs", "expected_outputs", "find_outputs", "look_before"]
