@@ -33,6 +33,11 @@ class _Choice:
     step: str
     backend: str
 
+    @property
+    def breadth(self) -> tuple[bool, bool]:
+        """Orders choices from those for a step of a mission to those for everything."""
+        return not self.step, not self.mission
+
 
 def choose_backends(
     texts: Sequence[str], missions: Sequence[MissionSpec], steps: Sequence[Step]
@@ -68,14 +73,16 @@ def choose_backends(
     {'nustar': {'events': {'backend': 'heasoft'}, 'clean': {'backend': 'native'}}}
     """
     named: dict[str, dict[str, str]] = {spec.name: {} for spec in missions}
+    by: dict[tuple[str, str], _Choice] = {}
     choices = [_parse(text, named, steps) for text in texts]
-    # Those for a single step win over those for all steps.
-    for choice in sorted(choices, key=lambda one: not one.step):
+    # Those for a single step win over those for all steps, and then those for a single mission.
+    for choice in sorted(choices, key=lambda one: one.breadth):
         served = _served(choice, missions, steps)
         for mission, own in served.items():
             for step in own:
                 before = named[mission].setdefault(step, choice.backend)
-                if before != choice.backend and choice.step:
+                first = by.setdefault((mission, step), choice)
+                if before != choice.backend and first.breadth == choice.breadth:
                     raise CriteriaError(
                         "backend-twice",
                         f"both {before} and {choice.backend} were chosen for {step} of {mission}",

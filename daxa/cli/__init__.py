@@ -208,12 +208,13 @@ def _answer(arguments: list[str]) -> int:
             # Several -C add up, as Git's do.
             directory, rest = os.path.join(directory, rest[0]), rest[1:]  # noqa: PTH118 - pathlib costs start-up time
         else:
-            return _misuse("-C needs a directory" if option == "-C" else f"there is no option {option}")
+            what = "-C needs a directory" if option == "-C" else f"there is no option {option}"
+            return _misuse(what, as_json="--json" in rest)
     if not rest:
         (_write_error if arguments else sys.stdout.write)(_help())
         return _MISUSE if arguments else 0
     if rest[0] not in VERBS:
-        return _misuse(f"there is no verb {rest[0]!r}{_suggestion(rest[0])}")
+        return _misuse(f"there is no verb {rest[0]!r}{_suggestion(rest[0])}", as_json="--json" in rest)
     return _run(rest[0], rest[1:], directory, quiet=quiet)
 
 
@@ -295,7 +296,13 @@ def _help() -> str:
     )
 
 
-def _misuse(what: str) -> int:
+def _misuse(what: str, *, as_json: bool) -> int:
+    if as_json:
+        from daxa.cli.show import show_error
+        from daxa.errors import CriteriaError
+
+        show_error(CriteriaError("usage", what, remedy="`daxa --help` lists verbs and options"), as_json=True)
+        return _MISUSE
     from daxa.text import plain
 
     _write_error(plain(f"error: {what}\n  -> `daxa --help` lists verbs and options\n"))

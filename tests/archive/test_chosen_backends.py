@@ -48,6 +48,9 @@ def test_single_steps_and_missions_are_chosen_too():
     assert names(both["chandra"]) == ["native", "ciao", "ciao", "ciao"]
     assert both["rosat"] == {}
     assert chosen([], "xmm") == {"xmm": {}}
+    # One that says more wins, wherever it stands.
+    for texts in (["native", "xmm:sas"], ["xmm:sas", "native"], ["clean=native", "xmm:clean=sas", "sas"]):
+        assert names(chosen(texts, "xmm")["xmm"])[:2] == ["sas", "sas"]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,8 @@ def test_single_steps_and_missions_are_chosen_too():
         (["ciao"], NotPossible, "ciao does not do anything of XMM-Newton"),
         (["events=heasoft"], NotPossible, "does not do events"),
         (["clean=sas", "clean=native"], CriteriaError, "both sas and native"),
+        (["native", "sas"], CriteriaError, "both native and sas"),
+        (["xmm:clean=sas", "xmm:clean=native"], CriteriaError, "both sas and native"),
         (["=sas"], CriteriaError, "no step"),
         ([""], ConfigError, "no backend"),
     ],

@@ -57,6 +57,13 @@ def test_misuse_names_what_was_wrong_and_ends_with_two(arguments, said, capsys):
     assert not shown.out
 
 
+@pytest.mark.parametrize("arguments", [["statsu"], ["--jsno"]])
+def test_misuse_is_json_where_json_is_wanted(arguments, capsys):
+    assert main([*arguments, "--json"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["code"] == "criteria.usage"
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_a_verb_shows_examples_that_parse(verb, capsys):
     assert main([verb, "--help"]) == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daxa.backends.adopting.lists import Band
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 from daxa.errors import DataError
 from daxa.run.product import Product
 from daxa.run.task import Task

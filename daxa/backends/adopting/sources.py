@@ -10,7 +10,7 @@ import numpy as np
 
 from daxa.backends.adopting.images import read_pixels
 from daxa.backends.parameter_schema import Parameter
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 from daxa.errors import DataError
 from daxa.naming import number_of
 from daxa.run.task import canonical

@@ -83,6 +83,9 @@ class ChainBackend:
             calibration = self.program.calibration(installed)
         except (ProgramError, ConfigError) as error:
             return Located(False, missing=(f"{title} ({error.message})",), remedy=self.program.remedy or error.remedy)
+        except OSError as error:
+            missing = f"{title} (its calibration cannot be read: {error})"
+            return Located(False, missing=(missing,), remedy=self.program.remedy)
         return Located(True, f"{title} {installed.release}", calibration)
 
     def calibration(self, task: Task) -> str:
@@ -111,7 +114,14 @@ class ChainBackend:
             row.get("end"),
             as_of,
         )
-        return self.program.used(installed, need)
+        try:
+            return self.program.used(installed, need)
+        except OSError as error:  # Somebody may be installing a newer set.
+            raise ProgramError(
+                "calibration",
+                f"the calibration files of {self.name} cannot be read: {error}",
+                remedy="make sure that they are complete and readable, and try again",
+            ) from None
 
     def tasks(self, mission: str, step: str) -> Unit:
         """All exposures of an observation are done together: they share index, summary and attitude."""

@@ -17,7 +17,7 @@ from daxa.backends.chains.tool_settings import FAILING, own_parameters, tool_val
 from daxa.backends.chains.work_directory import Entry, OutdatedError, WorkDirectory, key_of
 from daxa.backends.parameter_schema import read_parameters
 from daxa.backends.tools.command import Call, arguments, make_call, shell_line
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 from daxa.backends.tools.reading import read_tool
 from daxa.backends.tools.running import run_call
 from daxa.backends.tools.script import shell_script

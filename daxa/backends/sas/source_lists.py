@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.backends.adopting import adopt_sources
 from daxa.backends.adopting.images import read_pixels
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 from daxa.errors import DataError
 from daxa.run.product import Product
 from daxa.run.task import Task

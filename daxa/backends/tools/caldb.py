@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.backends.tools.calibration import caldb_indices, content_of, digest_lines
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 
 __all__ = ["IndexRow", "read_index", "used_identity"]
 

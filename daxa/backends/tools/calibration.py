@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
-from daxa.backends.tools.opening import open_fits
+from daxa.backends.tools.foreign_fits import open_fits
 from daxa.errors import DataError, ProgramError
 from daxa.files import open_plain
 

@@ -16,12 +16,11 @@ __all__ = ["check_given", "check_value", "read_value", "split_value", "write_val
 _FLAGS = {"yes": True, "y": True, "true": True, "t": True, "no": False, "n": False, "false": False, "f": False}
 _INTEGER = re.compile(r"[+-]?\d{1,18}|0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _REAL = re.compile(r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELL = re.compile(r"[`$;|&<>\"'\\]")
 _QUOTING = re.compile(r"[`$\"'\\]")
-_OPERATORS = re.compile(r"[;&|<>]")
-_OWN_SYNTAX = re.compile(r"expr|region")
-"""Names of parameters whose texts have operators; scripts of the suites quote them."""
+_OPERATORS = frozenset(";&|<>")
+_OWN_SYNTAX = {"expr": frozenset("&|<>"), "region": _OPERATORS}
+"""Parts of names of parameters whose texts have operators, and these; scripts of the suites quote them."""
 
 _ABSOLUTE = re.compile(r"(?:^|[^\w.)\]}])(?:/|~)")
 _ABSOLUTE_IN_TEXT = re.compile(r"(?:^|[^\w.)\]}])(?:/[A-Za-z_.]|~\w*/)")
@@ -87,7 +86,7 @@ def check_value(suite: Suite, parameter: Parameter, text: str) -> str:
     >>> check_value(read_suite("sas"), Parameter("method", "choice", choices=("histogram", "ratio")), "histogramm")
     'write histogram or ratio; did you mean histogram?'
     """
-    if _CONTROL.search(text) or len(text) > _LONGEST:
+    if not text.isprintable() or len(text) > _LONGEST:
         return "write one line of printable characters"
     if parameter.kind == "file":
         return _check_file(suite, parameter, text)
@@ -119,9 +118,9 @@ def check_given(parameter: Parameter, text: str) -> str:
         return "write a name without / or ~ before it, without .. and without ://: a call sees its own directory alone"
     if _QUOTING.search(text):
         return "write it without quotation marks and without any of ` $ \\"
-    has_operators = _OWN_SYNTAX.search(parameter.name) or _OPERATORS.search(parameter.default or "")
-    if _OPERATORS.search(text) and not has_operators:
-        return "write it without any of ; & | < >"
+    own = (operators for word, operators in _OWN_SYNTAX.items() if word in parameter.name)
+    if others := _OPERATORS.intersection(text).difference(parameter.default or "", *own):
+        return f"write it without any of {' '.join(sorted(others))}"
     return ""
 
 

@@ -48,6 +48,8 @@ def test_what_a_tool_would_not_take_is_refused(table, words):
             ("gti", "expression", text)
             for text in ("RATE < 1 $(id)", "RATE < `id`", 'RATE < 1" ; id "', "RATE >/home/x")
         ),
+        # An expression has operators, but no end of a command; marks that turn a line around are seen by nobody.
+        *(("gti", "expression", text) for text in ("RATE < 1; id", "RATE < 1\u2028id", "RATE < 1 \u202e)id(")),
     ],
 )
 def test_no_params_file_reaches_a_shell_or_a_file_elsewhere(link, key, value):

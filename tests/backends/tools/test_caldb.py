@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends import find_backend
+from daxa.backends.chains import ChainBackend
 from daxa.backends.tools import capture
 from daxa.backends.tools.caldb import read_index, used_identity
 from daxa.backends.tools.environment import Installation
@@ -213,3 +215,20 @@ def test_an_index_that_cannot_be_read_counts_by_its_bytes(caldb, old, new):
         assert read_index(path) is None
         found.add(identity(environ))
     assert len(found) == 2
+
+
+def test_a_caldb_that_changes_while_it_is_read_is_no_bug(caldb, monkeypatch):
+    installed = Installation(read_suite("ciao"), read_suite("ciao").releases[-1], caldb(ROWS))
+    monkeypatch.setattr(capture, "find_installation", lambda name: installed)
+
+    def gone(*_: object) -> str:
+        raise FileNotFoundError(2, "No such file or directory", "gain1.fits")
+
+    backend = find_backend("ciao")
+    task = Task("chandra", "events", "1", "ciao", backend.version("chandra", "events"), "{}", "{}", origin="{}")
+    changing = ChainBackend(replace(backend.program, calibration=lambda _: "CIAO", used=gone), {})
+    with pytest.raises(ProgramError, match=r"cannot be read: .*gain1\.fits"):
+        changing.calibration(task)
+    located = ChainBackend(replace(backend.program, calibration=gone), {}).locate()
+    assert not located.found
+    assert "gain1.fits" in located.missing[0]

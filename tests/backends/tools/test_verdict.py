@@ -267,6 +267,13 @@ def test_outputs_must_be_there_new_whole_and_not_empty(tmp_path):
         verdict = judged(DMCOPY, tmp_path, lambda cut=cut: path.write_bytes(whole[:cut]))
         assert verdict.code == "ciao.dmcopy.outputUnreadable", cut
     assert judged(DMCOPY, tmp_path, lambda: path.write_text("<html>")).code == "ciao.dmcopy.outputUnreadable"
+    packed = bytearray(gzip.compress(whole))
+    packed[30:60] = b"\xff" * 30
+    cards = ((b"BITPIX  =                    8", b"BITPIX  =                    T"), (b"NAXIS2  = ", b"NAXIS2  = x"))
+    for odd in (bytes(packed), *(whole.replace(*pair) for pair in cards)):
+        assert odd != whole
+        verdict = judged(DMCOPY, tmp_path, lambda odd=odd: path.write_bytes(odd))
+        assert verdict.code == "ciao.dmcopy.outputUnreadable", odd[:20]
     path.unlink()
     assert judged(DMCOPY, tmp_path, lambda: os.mkfifo(path)).code == "ciao.dmcopy.outputUnreadable"
 

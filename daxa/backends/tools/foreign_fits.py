@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,13 +43,14 @@ def open_fits(path: Path, *, whole: bool = True) -> Iterator[HDUList]:
     """
     from astropy.io import fits
 
-    faults = (OSError, EOFError, StopIteration, TypeError, LookupError, AttributeError, ArithmeticError)
+    faults = (OSError, EOFError, StopIteration, TypeError, LookupError, AttributeError, ArithmeticError, zlib.error)
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as parts:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if whole:
-                _check_promises(parts, path)
-            yield parts
+            with fits.open(path, memmap=False) as parts:
+                if whole:
+                    _check_promises(parts, path)
+                yield parts
     except (*faults, AssertionError, MemoryError, fits.VerifyError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
