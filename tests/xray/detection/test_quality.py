@@ -209,3 +209,21 @@ def test_files_show_the_marks(tmp_path):
     assert [("dash=1" in line and "tag={gap}" in line) for line in lines] == [mark == 1 for mark in found["quality"]]
     assert 0 < sum(found["quality"] == 1) < len(found)
     assert len(read_regions(tmp_path / "list.reg")) == len(found)
+
+
+@pytest.mark.parametrize("number", [6000, 60000])
+def test_a_bright_point_is_not_taken_for_a_hot_pixel(number):
+    """Photons that are not placed at random within the pixels of pn: a core that is sharper than the function."""
+    psf, rng = psf_for("PN", PIXEL, axis=(64.0, 64.0)), np.random.default_rng(7)
+    counts = rng.poisson(0.02, (SIDE, SIDE))
+    column, row = photons(rng, psf, 70.0, 70.0, number)
+    seen = (column >= 0) & (column < SIDE) & (row >= 0) & (row < SIDE)
+    np.add.at(counts, (row[seen], column[seen]), 1)
+    counts[30, 30] += number // 10
+    found = find_sources(counts, np.full(counts.shape, 1e4), psf)
+    away = np.hypot(found["x"] - 71, found["y"] - 71)
+    assert away[0] < 0.1
+    assert found["counts"][0] == pytest.approx(number, rel=0.02)
+    assert found["extent"][0] == 0
+    # A pixel that holds all of the counts around it is hot, however many these are.
+    assert np.hypot(found["x"] - 31, found["y"] - 31).min() > 3
