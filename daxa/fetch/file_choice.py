@@ -96,6 +96,9 @@ def _newest(item: NativeInput, obs_id: str, paths: Sequence[str]) -> list[FileCh
             if "version" in pattern.groupindex:
                 start, end = match.span("version")
                 key, version = f"{path[:start]}*{path[end:]}", int(match["version"])
+            if "default" in pattern.groupindex and match["default"]:
+                start, end = match.span("default")
+                key = key[:start] + key[end:]
             versions.setdefault(key, []).append((version, path))
     return [
         FileChoice(newest[1], item.kind, item.curves, tuple(path for _, path in older))

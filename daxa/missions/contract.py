@@ -311,7 +311,9 @@ def _check_files(spec: MissionSpec) -> None:
         item.regex(spec.id_example)
         groups = set(item.regex(spec.id_example).groupindex)
         _require(
-            spec, groups <= {"exposure", "version"}, f"has a pattern with the groups {sorted(groups)}: {item.pattern}"
+            spec,
+            groups <= {"exposure", "version", "default"},
+            f"has a pattern with the groups {sorted(groups)}: {item.pattern}",
         )
         places = (spec if item in spec.native_inputs else spec.starting_from(spec.raw_inputs)).listings
         inside = any(not place or item.pattern.startswith(f"{place}/") for place in places)

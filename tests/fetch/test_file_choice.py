@@ -60,6 +60,18 @@ def test_of_several_deliveries_the_newest_is_taken_and_the_others_are_known():
     }
 
 
+def test_a_name_without_its_only_interval_is_of_the_same_file():
+    paths = [
+        "primary/acisf18461N003_evt2.fits.gz",
+        "primary/acisf18461_000N004_evt2.fits.gz",
+        "primary/acisf18461_000N004_bpix1.fits.gz",
+        "primary/acisf18461N003_bpix1.fits.gz",
+        "primary/acisf18461_001N003_bpix1.fits.gz",
+    ]
+    chosen = {choice.path: choice.older for choice in choose_files(CHANDRA, "18461", ["ACIS"], paths)}
+    assert chosen == {paths[1]: (paths[0],), paths[2]: (paths[3],), paths[4]: ()}
+
+
 def test_versions_of_ixpe():
     paths = [f"event_l2/ixpe01903701_det{unit}_evt2_v{version}.fits.gz" for unit in (1, 2) for version in ("02", "10")]
     chosen = choose_files(find_mission("ixpe"), "01903701", ["DU1", "DU2", "DU3"], paths)

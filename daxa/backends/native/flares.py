@@ -161,6 +161,9 @@ def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | N
     if status == "GOOD" and excess > MOST_LEFT:
         status = "INTERMEDIATE"
         exposure.say(f"flares leave {100 * excess:+.1f} % of the quiescent rate at {band_text(band)}")
+    if status == "GOOD" and math.isnan(excess):
+        status = "SPARSE"
+        exposure.say(f"too few counts at {band_text(band)} to measure what flares leave there")
     cards: Cards = {"FLARESTA": (status, "flares in this band")}
     if math.isfinite(excess):
         cards["FLREX"] = (round(excess, 4), "mean rate over quiescent rate, minus 1")

@@ -28,7 +28,7 @@ from daxa.xray.eventlists.clock import in_seconds
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.imaging.attitude import Attitude, read_attitude
-from daxa.xray.imaging.badpixels import BadPixels, read_bad_pixels
+from daxa.xray.imaging.badpixels import BadPixels, join_bad_pixels, read_bad_pixels
 from daxa.xray.imaging.exposure_map import Cards, exposure_map
 from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
 from daxa.xray.imaging.members import EventMember
@@ -42,6 +42,7 @@ from daxa.xray.telescopes.spec import Readout
 __all__ = ["make_images"]
 
 _BAD = re.compile(r"_bpix1\.fits$")
+_INTERLEAVED = re.compile(r"_(e[12])(?=_|N)", re.ASCII)
 _ATTITUDE = re.compile(r"ATTTSR\d{4}\.fits|_asol1\.fits")
 
 
@@ -56,13 +57,14 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         The instrument has no such band or pixel.
     """
     parameters = read_images(task)
-    attitude, bad = _attitude(task, sources, log), _bad_pixels(task, sources, log)
+    attitude, bad_files = _attitude(task, sources, log), _bad_pixels(task, sources, log)
     made = 0
     of_bands: dict[tuple[float, float], list[Part]] = {}
     for source, product in products_in(task, sources, "clean", "finalevents"):
         # A merged list is known by its name only.
         events = replace(open_events(source), exposure=product.exposure)
         exposure = ExposureTask(task, events, product, target, log)
+        bad = join_bad_pixels(one for part, one in bad_files if part in {"", product.exposure})
         for band, part in _image_one(exposure, sources, parameters, attitude, bad):
             of_bands.setdefault(band, []).append(part)
         made += 1
@@ -89,13 +91,14 @@ def _attitude(task: Task, sources: Mapping[str, Path], log: TextIO) -> Attitude 
         return None
 
 
-def _bad_pixels(task: Task, sources: Mapping[str, Path], log: TextIO) -> Mapping[int, BadPixels]:
-    """The bad pixels of each chip, if they are in a file of their own; empty otherwise."""
+def _bad_pixels(task: Task, sources: Mapping[str, Path], log: TextIO) -> list[tuple[str, Mapping[int, BadPixels]]]:
+    """The bad pixels that are in files of their own, each with its exposure, '' where it holds for all."""
     names = sorted(item.file.path for item in task.inputs if item.step == "clean" and _BAD.search(item.file.path))
-    found: dict[int, BadPixels] = {}
+    found = []
     for name in names:
+        part = _INTERLEAVED.search(name)
         try:
-            found |= read_bad_pixels(sources["clean"] / name, task.obs_id)
+            found.append((part[1] if part else "", read_bad_pixels(sources["clean"] / name, task.obs_id)))
         except DataError as unusable:
             print(f"bad pixels are not left out of the exposure map: {unusable.message}", file=log)
     return found

@@ -19,7 +19,10 @@ from daxa.missions.spec import (
     ObservationTable,
 )
 
-_ACIS = r"acisf{obs_id:>05}(_\d{3})?(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
+_INTERVAL = r"((?P<default>_000)|_\d{3})?"
+"""The observing interval; some names leave the only one out, and are names of the same file."""
+
+_ACIS = r"acisf{obs_id:>05}" + _INTERVAL + r"(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
 """Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have separate files."""
 
 # The Chandra Data Archive itself; what CIAO's download_chandra_obsid walks (ahelp download_chandra_obsid).
@@ -89,15 +92,20 @@ SPEC = MissionSpec(
             required=True,
         ),
         NativeInput(
-            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_evt2\.fits\.gz", "HRC", required=True
+            "events",
+            r"primary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_evt2\.fits\.gz",
+            "HRC",
+            required=True,
         ),
-        NativeInput("aspect", r"primary/pcadf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz"),
+        NativeInput("aspect", r"primary/pcadf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_asol1\.fits\.gz"),
         NativeInput("bad-pixel", "primary/" + _ACIS + r"_bpix1\.fits\.gz", "ACIS"),
         NativeInput("fov", "primary/" + _ACIS + r"_fov1\.fits\.gz", "ACIS"),
         NativeInput("mask", "secondary/" + _ACIS + r"_msk1\.fits\.gz", "ACIS"),
-        NativeInput("bad-pixel", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"),
-        NativeInput("fov", r"primary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
-        NativeInput("mask", r"secondary/hrcf{obs_id:>05}(_\d{3})?N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
+        NativeInput(
+            "bad-pixel", r"primary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"
+        ),
+        NativeInput("fov", r"primary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
+        NativeInput("mask", r"secondary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
     ),
     # What chandra_repro reads: level 1 events and times, mask, parameter blocks, aspect, bad pixels; evt2 for gratings.
     raw_inputs=(

@@ -17,7 +17,7 @@ from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.expression import bind_expression, parse_expression
-from daxa.xray.eventlists.rules import Either, Rule
+from daxa.xray.eventlists.rules import Either, Range, Rule, without
 
 __all__ = [
     "OwnScreening",
@@ -32,7 +32,18 @@ __all__ = [
 
 _GRADES = ("PATTERN", "GRADE", "PAT_TYP")
 _FLAGS = ("FLAG", "STATUS", "EVENT_FLAGS")
-_PLACES = re.compile(r"RAW[XY]|CHIP[XY]|T?DET[XY]|DET\d[XY]|DET_ID|X|Y|RA|DEC|PIXEL", re.ASCII)
+_PLACES = re.compile(
+    r"(RAW|CHIP|T?DET\d?|ACT|FOC|D)?[XY]|CRS[UV]|TG_[RD]|RA|DEC|PIXEL|SEGMENT|READNODE|(CHIP|DET|NODE|ANODE|PCU)_?ID",
+    re.ASCII,
+)
+"""Columns that say where an event fell: on the sky, the detector, a chip, or a part of it with its own amplifier."""
+
+_MOMENTS = re.compile(
+    r"EXPNO|TICK|PULSE_PHASE|TRG_ID|(EVENT|EXPOSURE)_SEQ_NO|FRAME\w*|TIME_RO|[SL]_TIME|EXPTIME\w*|EXP_CENT_AETIME|AEDATE",
+    re.ASCII,
+)
+"""Columns that say when it fell: other times, and numbers that count with time."""
+
 _RANGE = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 _MASK = re.compile(r"0x([0-9a-fA-F]{1,8})", re.ASCII)
 _MOST = 4095
@@ -145,14 +156,17 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
     if own.channels and energies:
         source = "asked for: clean.energy"
         first, last = own.channels
-        if events.column(events.format.pi_column).dtype.kind == "f":
-            # Real channels count by their integer part.
-            rules = (
-                *rules,
-                Rule(events.format.pi_column, "ranges", ((first, math.nextafter(last + 1.0, 0.0)),), source),
-            )
+        column, null = events.format.pi_column, events.null_channel
+        real = events.column(column).dtype.kind == "f"
+        # Real channels count by their integer part.
+        band: Range = (first, math.nextafter(last + 1.0, 0.0) if real else last)
+        if null is not None and first <= null <= last:
+            ranges = without([band], float(null) if real else null)
+            rules = (*rules, Rule(column, "ranges", ranges, source))
+        elif real:
+            rules = (*rules, Rule(column, "ranges", (band,), source))
         else:
-            rules = (*rules, Rule(events.format.pi_column, "between", (first, last), source))
+            rules = (*rules, Rule(column, "between", (first, last), source))
     return rules
 
 
@@ -198,9 +212,9 @@ def recorded_rules(events: EventList) -> tuple[Rule | Either, ...]:
 
 
 def placing_columns(own: OwnScreening) -> tuple[str, ...]:
-    """Columns of an expression that depend on where an event fell: an exposure map does not account for such a cut."""
+    """Columns of an expression that depend on where or when an event fell: exposures do not account for such a cut."""
     columns = parse_expression(own.expression).columns if own.expression else ()
-    return tuple(name for name in columns if _PLACES.fullmatch(name))
+    return tuple(name for name in columns if _PLACES.fullmatch(name) or _MOMENTS.fullmatch(name))
 
 
 def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) -> tuple[Rule | Either, ...]:

@@ -141,7 +141,7 @@ def judge(scene: Scene, hidden: HiddenPixels, fits: Sequence[SourceFit], *, pile
     images = [source_image(scene, fit, _LARGEST) for fit in fits]
     most = float(scene.exposure.max(initial=0.0))
     for index, fit in enumerate(fits):
-        gap, edge = hidden_fractions(hidden, scene.psf, fit.x, fit.y)
+        gap, edge = _hidden_within_error(hidden, scene.psf, fit)
         marks[index] |= SourceQuality.GAP if gap > _MUCH else 0
         marks[index] |= SourceQuality.EDGE if edge > _MUCH else 0
         radius = max(scene.psf.radius(0.5, scene.psf.angle(fit.x, fit.y)), 1.0)
@@ -153,6 +153,22 @@ def judge(scene: Scene, hidden: HiddenPixels, fits: Sequence[SourceFit], *, pile
         share = pile_up.share(scene.counts, fit.x, fit.y, radius)
         marks[index] |= SourceQuality.PILEUP if fit.rate * fit.exposure > pile_up.most_rate * share * most else 0
     return marks
+
+
+def _hidden_within_error(hidden: HiddenPixels, psf: Psf, fit: SourceFit) -> tuple[float, float]:
+    """The largest shares of a source's light that gaps, and the edge, hide within two sigma of its place."""
+    x_error, y_error = (2.0 * min(_LARGEST, error) for error in (fit.x_error, fit.y_error))
+    places = [(fit.x, fit.y)]
+    reach = min(psf.radius(CIRCLE, psf.angle(fit.x, fit.y)), 40.0) + max(x_error, y_error) + 1.0
+    ends = [(math.floor(at - reach), math.ceil(at + reach) + 1) for at in (fit.y, fit.x)]
+    box = tuple(slice(max(first, 0), max(last, 0)) for first, last in ends)
+    leaves = any(first < 0 or last > n for (first, last), n in zip(ends, hidden.gap.shape, strict=True))
+    # Most sources are far from all that is hidden.
+    if leaves or hidden.gap[box].any() or hidden.edge[box].any():
+        for share in (-1.0, -0.5, 0.5, 1.0):
+            places += [(fit.x + share * x_error, fit.y), (fit.x, fit.y + share * y_error)]
+    gaps, edges = zip(*(hidden_fractions(hidden, psf, *place) for place in places), strict=True)
+    return max(gaps), max(edges)
 
 
 def _near(fits: Sequence[SourceFit], index: int) -> list[int]:

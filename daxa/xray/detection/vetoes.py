@@ -17,6 +17,12 @@ __all__ = ["cleared"]
 _HOT = 1e-6
 """Chance of so many of the counts in one pixel below which it is a hot pixel."""
 
+_SHARPER = 2.0
+"""Odds of a photon to fall into that pixel, over those of the point spread function, up to which it is none.
+
+Functions are known to some percent of the light within a core, and sources of thousands of counts show as much.
+"""
+
 _CROWDED = 1e-4
 """Chance of the counts around a peak below which they are taken for its background."""
 
@@ -58,7 +64,9 @@ def _is_hot(peaks: Peaks, row: int, counts: np.ndarray, background: np.ndarray, 
     below = float(background[around].sum())
     net = max(total - below, 0.0)
     share = (net * core / box + float(background[around].max())) / max(net + below, 1e-9)
-    return bool(betainc(most, total - most + 1.0, min(share, 1.0)) * stamp.size < _HOT)
+    if share >= 1.0 or most * (1.0 - share) < _SHARPER * share * (total - most):
+        return False
+    return bool(betainc(most, total - most + 1.0, share) * stamp.size < _HOT)
 
 
 def _stands_out(peaks: Peaks, row: int, counts: np.ndarray, background: np.ndarray, log_p: float) -> bool:

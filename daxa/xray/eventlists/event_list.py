@@ -293,7 +293,7 @@ class EventList:
         """
         channels = in_machine_order(self.channels(rows))
         inside = (channels >= first) & (channels <= last)
-        null = self._null_channel
+        null = self.null_channel
         if null is not None and first <= null <= last:
             inside &= in_machine_order(read_column(rows, self.format.pi_column)) != null
         return inside
@@ -331,13 +331,13 @@ class EventList:
         if column.dtype.kind == "f":
             return zero + gain * column.astype(np.float64)
         energies = zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
-        if self._null_channel is not None:
-            energies[column == self._null_channel] = np.nan
+        if self.null_channel is not None:
+            energies[column == self.null_channel] = np.nan
         return energies
 
     @cached_property
-    def _null_channel(self) -> float | None:
-        """The channel of events that have none; null values without a TNULLn are HEASoft's."""
+    def null_channel(self) -> float | None:
+        """The channel of events that have none, None where there is no such; without a TNULLn it is HEASoft's."""
         columns = range(1, int(card_number(self.header, "TFIELDS", 0)) + 1)
         key = self.format.pi_column.upper()
         number = next((n for n in columns if card_text(self.header, f"TTYPE{n}").upper() == key), 0)

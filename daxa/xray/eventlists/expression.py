@@ -28,8 +28,8 @@ from daxa.errors import DataError, NotPossible
 from daxa.naming import did_you_mean
 from daxa.xray.eventlists.cards import card_text
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import column_names, read_column
-from daxa.xray.eventlists.rules import Either, Range, Rule, mask_of, ranges_of
+from daxa.xray.eventlists.fits_tables import column_names, column_null, read_column
+from daxa.xray.eventlists.rules import Either, Range, Rule, mask_of, ranges_of, without
 
 __all__ = ["Expression", "bind_expression", "parse_expression"]
 
@@ -293,7 +293,7 @@ def _bound(way: tuple[_Test, ...], events: EventList) -> tuple[Rule, ...]:
             raise _unusable(events, f"{name} holds no numbers{': test its bits' if bits else ''}")
         allowed = [limits for one in test.ranges if (limits := _limits(*one, whole=dtype.kind in "iu"))]
         before = found.get((name, "ranges"))
-        ranges = _common(ranges_of(before) if before else _known(name, events), allowed)
+        ranges = _common(ranges_of(before) if before else _known(name, dtype, events), allowed)
         if not ranges:
             raise _unusable(events, f"no value of {name} fulfils it")
         found[name, "ranges"] = Rule(name, "ranges", ranges, _SOURCE)
@@ -320,10 +320,17 @@ def _number_of(name: str, events: EventList) -> int:
     return column_names(events.rows).index(name) + 1
 
 
-def _known(name: str, events: EventList) -> tuple[Range, ...]:
+def _known(name: str, dtype: np.dtype, events: EventList) -> tuple[Range, ...]:
     """All values but the one that means "none"."""
-    null = events.header.get(f"TNULL{_number_of(name, events)}")
-    return ((None, null - 1), (null + 1, None)) if isinstance(null, int) else ((None, None),)
+    null = column_null(events.header, _number_of(name, events))
+    if null is None and name.upper() == events.format.pi_column.upper():
+        null = events.null_channel
+    if null is None:
+        return ((None, None),)
+    if dtype.kind == "f":
+        return without([(None, None)], float(null))
+    # Nothing lies below the least number of a type.
+    return without([(int(np.iinfo(dtype).min), None)] if null == np.iinfo(dtype).min else [(None, None)], null)
 
 
 def _limits(

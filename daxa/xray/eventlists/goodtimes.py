@@ -84,11 +84,15 @@ def read_gtis(
     """
     own = _List(source, events, primary, tables, clock)
     if form.gti_scheme == "dss":
-        found = dict(_from_data_subspace(own)) or _from_standard_names(own) or _from_others(own, _frame_chips(own))
+        found = (
+            dict(_from_data_subspace(own))
+            or _from_standard_names(own)
+            or _from_others(own, _chips_with(own, r"EXPOSU(\d\d)"))
+        )
     elif form.gti_scheme == "ccd_id":
         found = _from_chip_cards(own)
     elif form.gti_scheme == "modules":
-        found = _from_numbered_names(own)
+        found = _from_numbered_names(own) or _from_others(own, _chips_with(own, r"DEADCOR([1-7])"))
     else:
         found = _from_common_tables(own, form) or _from_others(own, [0])
     if not found:
@@ -157,9 +161,9 @@ def _from_standard_names(own: _List) -> dict[int, np.ndarray]:
     return {int(found[1]): _intervals(own, table) for table in own.tables if (found := _STANDARD.fullmatch(table.name))}
 
 
-def _frame_chips(own: _List) -> list[int]:
-    """The CCDs that have a table of frames."""
-    found = (re.fullmatch(r"EXPOSU(\d\d)", table.name, re.ASCII) for table in own.tables)
+def _chips_with(own: _List, name: str) -> list[int]:
+    """The CCDs, or modules, that have a table of frames or dead times of this name."""
+    found = (re.fullmatch(name, table.name, re.ASCII) for table in own.tables)
     return sorted({int(one[1]) for one in found if one})
 
 

@@ -7,6 +7,7 @@ own tool would be given (`rules_expression`) and a text for headers (`rules_text
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -30,6 +31,7 @@ __all__ = [
     "rules_mask",
     "rules_text",
     "values_of",
+    "without",
 ]
 
 
@@ -54,6 +56,26 @@ def ranges_of(rule: Rule) -> tuple[Range, ...]:
     """The ranges of a rule ``ranges``."""
     # The operation says of which form the value is.
     return cast("tuple[Range, ...]", rule.value)
+
+
+def without(ranges: Sequence[Range], value: float) -> tuple[Range, ...]:
+    """Ranges less one value, such as the one that means "none".
+
+    Examples
+    --------
+    >>> without([(0, 10)], 3), without([(0, 10)], 0), without([(None, None)], 0.5)
+    (((0, 2), (4, 10)), ((1, 10),), ((None, 0.49999999999999994), (0.5000000000000001, None)))
+    """
+    whole = isinstance(value, int)
+    below, above = (value + step if whole else math.nextafter(value, step * math.inf) for step in (-1, 1))
+    found: list[Range] = []
+    for first, last in ranges:
+        if (first is not None and value < first) or (last is not None and value > last):
+            found.append((first, last))
+            continue
+        found += [(first, below)] if first is None or first <= below else []
+        found += [(above, last)] if last is None or above <= last else []
+    return tuple(found)
 
 
 def rules_mask(rules: Sequence[Rule | Either], rows: np.ndarray) -> np.ndarray:

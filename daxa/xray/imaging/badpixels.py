@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.fits_tables import FitsTable, column_names, read_tables
 
-__all__ = ["BadPixels", "read_bad_pixels"]
+__all__ = ["BadPixels", "join_bad_pixels", "read_bad_pixels"]
 
 _NAME = re.compile(r"BADPIX(\d*)", re.ASCII)
 
@@ -54,7 +54,7 @@ def read_bad_pixels(path: Path, obs_id: str = "") -> Mapping[int, BadPixels]:
         The file is damaged, of another kind, or of another observation.
     """
     _, tables = read_tables(Path(path))
-    found = {}
+    found = []
     for table in tables:
         match = _NAME.fullmatch(table.name)
         if not match:
@@ -63,10 +63,23 @@ def read_bad_pixels(path: Path, obs_id: str = "") -> Mapping[int, BadPixels]:
         stated = card_text(table.header, "OBS_ID")
         if obs_id and stated and stated.lstrip("0") != obs_id.lstrip("0"):
             raise _unusable(path, f"it is of observation {stated}")
-        found[chip] = _rectangles(path, table)
+        found.append({chip: _rectangles(path, table)})
     if not found:
         raise _unusable(path, "it holds no table BADPIX")
-    return found
+    return join_bad_pixels(found)
+
+
+def join_bad_pixels(several: Iterable[Mapping[int, BadPixels]]) -> dict[int, BadPixels]:
+    """The bad pixels of several tables or files: a chip has those of all of them."""
+    of_chips: dict[int, list[BadPixels]] = {}
+    for one in several:
+        for chip, bad in one.items():
+            of_chips.setdefault(chip, []).append(bad)
+    names = [item.name for item in fields(BadPixels)]
+    return {
+        chip: BadPixels(*(np.concatenate([getattr(one, name) for one in parts]) for name in names))
+        for chip, parts in of_chips.items()
+    }
 
 
 def _rectangles(path: Path, table: FitsTable) -> BadPixels:

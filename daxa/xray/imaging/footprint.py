@@ -19,7 +19,7 @@ from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import column_names, read_column
 from daxa.xray.eventlists.formats import card_number
-from daxa.xray.eventlists.gti import covered, union
+from daxa.xray.eventlists.gti import union
 from daxa.xray.eventlists.rules import Rule
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.badpixels import BadPixels
@@ -157,7 +157,7 @@ def find_footprint(
     is_listed = False
     for (chip, number), (to_plane, shift) in sorted(placed.items()):
         if bad and chip in bad:
-            lost_share, listed = _file_share(cut, detector, chip, bad[chip]), True
+            lost_share, listed = _share_of(cut, detector, chip, bad[chip]), True
         else:
             lost_share, listed = _bad_share(events, cut, detector, chip, number)
         mask = _mask(events, detector, chip, lost_share, strict=strict)
@@ -354,41 +354,39 @@ def _window(events: EventList, detector: Detector, chip: int) -> tuple[int, int,
 
 def _bad_share(events: EventList, cut: Cut, detector: Detector, chip: int, number: int) -> tuple[np.ndarray, bool]:
     """Share of the good time for which the list calls each pixel bad, and whether it lists any."""
-    nx, ny = detector.size
-    lost = np.zeros((ny, nx))
     table = events.find_table("BADPIX", number + 1) if detector.module else events.find_table(f"BADPIX{chip:02d}")
     if table is None:
-        return lost, False
+        return np.zeros(detector.size[::-1]), False
     rows = table.rows()
-    x = np.asarray(read_column(rows, "RAWX"), int) - detector.first
-    y = np.asarray(read_column(rows, "RAWY"), int) - detector.first
+    x, y = (np.asarray(read_column(rows, name), int) for name in ("RAWX", "RAWY"))
     lower = {name.lower() for name in column_names(rows)}
     length = np.asarray(read_column(rows, "YEXTENT"), int) if "yextent" in lower else np.ones(len(rows), int)
-    share = np.ones(len(rows))
+    start, stop = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     if {"time", "time_stop"} <= lower:
-        good = union(cut.gtis[chip])
-        whole = float((good[:, 1] - good[:, 0]).sum())
-        spans = zip(np.asarray(rows["TIME"], float), np.asarray(rows["TIME_STOP"], float), strict=True)
-        share = np.array([covered(good, np.array([a, max(a, b)]))[0] / whole for a, b in spans])
-    for column, row, extent, part in zip(x, y, length, share, strict=True):
-        if 0 <= column < nx:
-            lost[max(row, 0) : max(row + extent, 0), column] += part
-    return np.minimum(lost, 1.0), True
+        start, stop = (np.asarray(read_column(rows, name), float) for name in ("TIME", "TIME_STOP"))
+    return _share_of(cut, detector, chip, BadPixels(x, x, y, y + length - 1, start, stop)), True
 
 
-def _file_share(cut: Cut, detector: Detector, chip: int, bad: BadPixels) -> np.ndarray:
-    """Share of the good time for which a file calls each pixel of a chip bad."""
+def _share_of(cut: Cut, detector: Detector, chip: int, bad: BadPixels) -> np.ndarray:
+    """Share of the good time for which a list or a file calls each pixel of a chip bad."""
     nx, ny = detector.size
     lost = np.zeros((ny, nx))
     good = union(cut.gtis[chip])
     whole = float((good[:, 1] - good[:, 0]).sum())
-    first, last = good[0, 0], good[-1, 1]
-    spans = np.column_stack((np.clip(bad.start, first, last), np.clip(bad.stop, first, last)))
-    known, place = np.unique(spans, axis=0, return_inverse=True)
-    share = np.array([covered(good, np.array([a, max(a, b)]))[0] / whole for a, b in known])[place.ravel()]
-    corners = (one - detector.first for one in (bad.x0, bad.x1, bad.y0, bad.y1))
-    for x0, x1, y0, y1, part in zip(*corners, share, strict=True):
-        lost[max(y0, 0) : max(y1 + 1, 0), max(x0, 0) : max(x1 + 1, 0)] += part
+    passed = np.concatenate(([0.0], np.cumsum(good[:, 1] - good[:, 0])))
+    # Share of the good time before the start and the stop of each record.
+    begins, ends = (
+        np.interp(np.where(np.isnan(when), ever, when), good.ravel(), np.repeat(passed, 2)[1:-1]) / whole
+        for when, ever in ((bad.start, -np.inf), (bad.stop, np.inf))
+    )
+    corners = [one - detector.first for one in (bad.x0, bad.x1, bad.y0, bad.y1)]
+    reached = np.zeros((ny, nx))
+    # Records of one pixel may overlap: in the order of their starts, each adds what comes after the others' ends.
+    for row in np.argsort(begins, kind="stable"):
+        x0, x1, y0, y1 = (int(one[row]) for one in corners)
+        inside = slice(max(y0, 0), max(y1 + 1, 0)), slice(max(x0, 0), max(x1 + 1, 0))
+        lost[inside] += np.maximum(ends[row] - np.maximum(begins[row], reached[inside]), 0.0)
+        reached[inside] = np.maximum(reached[inside], ends[row])
     return np.minimum(lost, 1.0)
 
 

@@ -10,15 +10,20 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from tests.backends.native.observations import CHANDRA, Fetched, run_step
+from tests.xray.imaging.test_vignetting import write_bad_pixels
 
 REAL = "chandra/acis_18461_cena_evt2.fits"
 
 
-def test_interleaved_frames_are_two_exposures_to_the_end(real_data, tmp_path):
+def test_interleaved_frames_are_two_exposures_to_the_end(real_data, tmp_path, monkeypatch):
     files = {f"primary/acisf18461_000N001_{part}_evt2.fits.gz": REAL for part in ("e1", "e2")}
-    files["primary/acisf18461_000N001_e1_bpix1.fits.gz"] = REAL
-    both = replace(CHANDRA, files=files)
+    pixels = {f"primary/acisf18461_000N001_{part}_bpix1.fits.gz": REAL for part in ("e1", "e2")}
+    both = replace(CHANDRA, files=files | pixels)
     both.lay_out(real_data, tmp_path)
+    for number, name in enumerate(pixels, start=1):
+        write_bad_pixels(tmp_path / f"{number}.fits", 3, [(number, number, 1, 1024)])
+        plain = (tmp_path / f"{number}.fits").read_bytes()
+        (tmp_path / "fetch" / name).write_bytes(gzip.compress(plain, 1, mtime=0))
     events, _ = run_step(both, "events", tmp_path)
     assert sorted(path.name for path in events.iterdir() if "acisf" not in path.name) == [
         f"obsid18461-instACIS-subexp{part}-en-events.fits" for part in ("e1", "e2")
@@ -27,6 +32,16 @@ def test_interleaved_frames_are_two_exposures_to_the_end(real_data, tmp_path):
     clean, _ = run_step(both, "clean", tmp_path, flares="none")
     finals = sorted(path.name for path in clean.glob("*finalevents*"))
     assert [part for part in ("e1", "e2") if any(f"subexp{part}-" in name for name in finals)] == ["e1", "e2"]
+    # Each has the bad pixels of its own frames.
+    used = {}
+
+    def see(exposure, sources, parameters, attitude, bad):
+        used[exposure.product.exposure] = bad[3].x0.tolist()
+        return []
+
+    monkeypatch.setattr("daxa.backends.native.images._image_one", see)
+    run_step(both, "images", tmp_path)
+    assert used == {"e1": [1], "e2": [2]}
 
 
 @pytest.mark.parametrize("gone", ["ROLL_NOM", "SIM_Z"])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from daxa.backends.native.flares import left_in_band
 from daxa.simulator.programme import EpicPointing
 from daxa.simulator.xmm import write_observation
 from daxa.xray.cleaning.bandscreen import BandPass, BandScreen, final_status, screen_bands
@@ -202,3 +205,14 @@ def test_a_simulated_list_that_is_good_is_within_five_percent_of_one_without_fla
             errors = np.array([1 / np.sqrt(one.counts.sum()) for one in curves])
     assert (rates["flaring", "all"] > 1.6 * rates["quiet", "all"]).all()
     assert (rates["flaring", "kept"] / rates["quiet", "all"] - 1 < 0.05 + errors).all()
+
+
+@pytest.mark.parametrize(("excess", "status"), [(None, "SPARSE"), (0.02, "GOOD"), (0.2, "INTERMEDIATE")])
+def test_an_image_is_good_only_where_its_own_band_was_measured(excess, status):
+    header = fits.Header({"FLARESTA": "GOOD", "FLAREBIN": 100.0, "FLRLO1": 0.5, "FLRHI1": 2.0})
+    if excess is not None:
+        header["FLREX1"], header["FLRER1"] = excess, 0.01
+    said = []
+    exposure = SimpleNamespace(events=SimpleNamespace(header=header), say=said.append)
+    assert left_in_band(exposure, None, (0.5, 2.0))["FLARESTA"][0] == status
+    assert bool(said) is (status != "GOOD")

@@ -11,7 +11,7 @@ from daxa.xray import find_sources, write_sources
 from daxa.xray.detection.hidden import find_hidden, fit_hidden, hidden_fractions
 from daxa.xray.detection.psf import gaussian_psf, psf_for
 from daxa.xray.detection.psffit import Scene, SourceFit, cut_stamp, light_of, log_likelihood, source_image
-from daxa.xray.detection.quality import SourceQuality, circle_radius, quality_words
+from daxa.xray.detection.quality import PileUp, SourceQuality, circle_radius, judge, quality_words
 from daxa.xray.eventlists.regions import read_regions, region_mask
 
 SIDE = 128
@@ -209,3 +209,35 @@ def test_files_show_the_marks(tmp_path):
     assert [("dash=1" in line and "tag={gap}" in line) for line in lines] == [mark == 1 for mark in found["quality"]]
     assert 0 < sum(found["quality"] == 1) < len(found)
     assert len(read_regions(tmp_path / "list.reg")) == len(found)
+
+
+@pytest.mark.parametrize("number", [6000, 60000])
+def test_a_bright_point_is_not_taken_for_a_hot_pixel(number):
+    """Photons that are not placed at random within the pixels of pn: a core that is sharper than the function."""
+    psf, rng = psf_for("PN", PIXEL, axis=(64.0, 64.0)), np.random.default_rng(7)
+    counts = rng.poisson(0.02, (SIDE, SIDE))
+    column, row = photons(rng, psf, 70.0, 70.0, number)
+    seen = (column >= 0) & (column < SIDE) & (row >= 0) & (row < SIDE)
+    np.add.at(counts, (row[seen], column[seen]), 1)
+    counts[30, 30] += number // 10
+    found = find_sources(counts, np.full(counts.shape, 1e4), psf)
+    away = np.hypot(found["x"] - 71, found["y"] - 71)
+    assert away[0] < 0.1
+    assert found["counts"][0] == pytest.approx(number, rel=0.02)
+    assert found["extent"][0] == 0
+    # A pixel that holds all of the counts around it is hot, however many these are.
+    assert np.hypot(found["x"] - 31, found["y"] - 31).min() > 3
+
+
+def test_a_source_that_may_be_in_a_gap_is_marked_wherever_it_is_placed():
+    """Few of 60 counts show on one side: the best place is 6 pixels from the gap, and its error reaches into it."""
+    psf, seconds = psf_for("M1", PIXEL, axis=(64.0, 64.0)), gapped(3.0, 62.5)
+    below = 0.02 * seconds / 2000
+    beside = {"x": 56.5, "y": 64.0, "rate": 0.0035, "extent": 0.0, "gain": 12.0, "y_error": 0.8}
+    rest = {"rate_low": 0.002, "rate_high": 0.028, "counts": 7.0, "exposure": 1900.0}
+    scene = Scene(below, seconds, below, psf)
+    hidden = find_hidden(seconds, psf)
+    for error, marked in ((2.6, True), (0.3, False)):
+        fit = SourceFit(**beside, **rest, x_error=error)
+        (marks,) = judge(scene, hidden, [fit], pile_up=PileUp())
+        assert bool(marks & SourceQuality.GAP) is marked

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, select
-from daxa.xray.cleaning.ownscreening import OwnScreening, own_cards, own_rules, read_own, read_values, recorded_rules
+from daxa.xray.cleaning.ownscreening import (
+    OwnScreening,
+    own_cards,
+    own_rules,
+    placing_columns,
+    read_own,
+    read_values,
+    recorded_rules,
+)
 from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.cleaning.subspace import read_subspace, subspace_mask
 from daxa.xray.eventlists.expression import bind_expression, parse_expression
@@ -216,3 +224,33 @@ def test_an_instrument_without_grades_refuses_them(real_data):
 def test_what_are_not_values_is_refused(text):
     with pytest.raises(ValueError, match="ranges"):
         read_values(text)
+
+
+@pytest.mark.parametrize(
+    ("cards", "null"), [({"TNULL": -32768, "TZERO": 32768}, 0), ({"TNULL": 700}, 700), ({}, -32768)]
+)
+def test_a_null_channel_passes_neither_an_expression_nor_a_cut_of_energy(mos, cards, null):
+    """Whatever number stands for it: scaled as its column is, or HEASoft's where the header names none."""
+    rows, header = mos.rows.copy(), mos.header.copy()
+    number = rows.dtype.names.index("PI") + 1
+    header.update({f"{word}{number}": value for word, value in cards.items()})
+    rows["PI"][:10] = null
+    rows["PI"][10:20] = 701
+    events = replace(mos, rows=rows, header=header)
+    assert events.null_channel == null
+    for own in (OwnScreening(expression="PI < 20000"), OwnScreening(channels=(0, 15000))):
+        rules = [rule for rule in own_rules(events, own) if rule.column == "PI"]
+        kept = rules_mask(rules, rows)
+        assert not kept[:10].any()
+        assert kept[10:20].all()
+
+
+def test_exposures_say_that_they_do_not_know_of_cuts_by_place_or_moment():
+    """Columns of the real lists at hand, and those that are neither place nor moment."""
+    blind = ["RAWX", "CHIPY", "TDETX", "DETY", "DET1X", "X", "DX", "ACTX", "FOCY", "TG_R",
+             "SEGMENT", "NODE_ID", "DET_ID", "PIXEL",
+             "EXPNO", "S_TIME", "AEDATE", "EXPOSURE_SEQ_NO", "TICK", "PULSE_PHASE"]  # fmt: skip
+    for name in blind:
+        assert placing_columns(OwnScreening(expression=f"{name} > 1 && PI > 1")) == (name,)
+    for name in ("PI", "PHA", "GRADE", "STATUS", "Q", "U", "W_MOM", "RISE_TIME", "DEADTIME", "PI_RATIO", "SHIELD"):
+        assert not placing_columns(OwnScreening(expression=f"{name} > 1"))

@@ -17,6 +17,7 @@ from daxa.xray.eventlists.frames import to_icrs
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
 from daxa.xray.imaging.image import count_image, grid_for, image_header
+from tests.xray.madelists import make_list
 
 STEP = 6.548089e-4
 HERE = SkyCoord(150.0, 2.0, unit="deg")
@@ -319,3 +320,17 @@ def test_the_pointing_lies_where_it_is_in_planes_of_every_frame(kind):
     assert (x, y) == pytest.approx((500.5, 500.5), abs=0.02)
     assert pointing_pixel(fits.Header(), plane) is None
     assert pointing_pixel(fits.Header({"RA_PNT": 330.0, "DEC_PNT": -2.0}), plane) is None
+
+
+@pytest.mark.parametrize("name", ["GTI0", "SRC_GTI", "STDGTI", "GTI"])
+def test_good_times_of_other_names_hold_for_every_module_of_erosita(tmp_path, name):
+    made, path = make_list("erosita-survey", tmp_path / "made.fits"), tmp_path / "list.fits"
+    with fits.open(made) as units:
+        for table in ("GTI2", "GTI5"):
+            del units[table]
+        units["GTI1"].name = name
+        units.writeto(path)
+    events = open_events(path)
+    assert [*events.gtis] == [1, 2, 5]
+    assert all(len(good) and (good == events.gtis[1]).all() for good in events.gtis.values())
+    assert any(name in one for one in events.assumptions)

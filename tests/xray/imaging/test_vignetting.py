@@ -14,6 +14,7 @@ from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.fits_tables import read_column
 from daxa.xray.eventlists.gti import total
 from daxa.xray.eventlists.opening import open_events
@@ -469,3 +470,29 @@ def test_vignetted_products_conform(real_data, mos1, tmp_path):
         if shutil.which("fitsverify"):
             found = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True, check=False)
             assert "verification OK" in found.stdout, found.stdout
+
+
+def test_records_of_one_bad_pixel_count_their_common_time_once(real_data, tmp_path):
+    """Two tables of one chip, whose records overlap in pixels and in time."""
+    events = open_events(real_data / CEN_A)
+    cut = standard_cut(events)
+    chip = next(iter(cut.gtis))
+    start, stop = (float(edge) for edge in (cut.gtis[chip][0, 0], cut.gtis[chip][-1, 1]))
+    quarter = (stop - start) / 4
+    ends = [(start, start + 2 * quarter), (start + quarter, start + 3 * quarter)]
+    for number, times in enumerate(ends):
+        write_bad_pixels(tmp_path / f"{number}.fits", chip, [(300, 311, 1, 1024)], times=[times])
+    with fits.open(tmp_path / "0.fits") as one, fits.open(tmp_path / "1.fits") as other:
+        fits.HDUList([*one, other[1]]).writeto(tmp_path / "both.fits")
+    bad = read_bad_pixels(tmp_path / "both.fits")
+    assert len(bad[chip].x0) == 2
+    whole, left = (
+        next(one.mask for one in find_footprint(events, cut, bad=which).modules if one.chip == chip)
+        for which in (None, bad)
+    )
+    seen = whole[400:600, 305] > 0
+    kept = (left[400:600, 305] / whole[400:600, 305])[seen]
+    good = gti.union(cut.gtis[chip])
+    lost = gti.covered(good, np.array([start, start + 3 * quarter]))[0] / gti.total(good)
+    assert seen.any()
+    assert kept == pytest.approx(1 - lost, abs=1e-6)
