@@ -116,7 +116,9 @@ def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: l
                 f"{hidden[0]} of {spec.title} {obs_id} is encrypted: the observation is not public yet",
                 remedy="wait for its public date, or leave the observation out of the selection",
             )
-    for kind in sorted({item.kind for item in spec.native_inputs if item.required} - kinds):
+    # What only other instruments need is not missing; if none of the chosen needs anything, nothing serves them.
+    own = required if any(item.instrument for item in required) else spec.native_inputs
+    for kind in sorted({item.kind for item in own if item.required} - kinds):
         names = ", ".join(item.instrument for item in required if item.kind == kind) or "the chosen instruments"
         raise DataError(
             f"no-{kind}",

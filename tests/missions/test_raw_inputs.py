@@ -76,6 +76,24 @@ def test_an_observation_without_raw_events_fails_by_name():
     assert refused.value.code == "data.no-raw-events"
 
 
+def test_images_of_the_uvot_are_fetched_where_it_is_chosen_and_missed_only_there():
+    spec = find_mission("swift")
+    raw, obs_id = spec.starting_from(spec.raw_inputs), "00020153006"
+    images = [f"uvot/image/sw{obs_id}{name}.img.gz" for name in ("uw1_ex", "uw1_sk")]
+    both = ["auxil/sw00020153006sat.fits.gz", *images]
+    there = [*NAMES["swift"][2], *both, f"uvot/image/sw{obs_id}uw1_rw.img.gz"]
+    assert not {one.path for one in choose_files(raw, obs_id, ["XRT"], there)} & set(images)
+    assert [one.path for one in choose_files(raw, obs_id, ["UVOT"], there)] == both
+    assert choose_files(raw, obs_id, ["UVOT"], both), "it needs no list of the XRT"
+    for chosen, code in (["XRT", "UVOT"], "data.no-housekeeping"), (["BAT"], "data.no-housekeeping"):
+        with pytest.raises(DataError) as refused:
+            choose_files(raw, obs_id, chosen, both)
+        assert refused.value.code == code
+    with pytest.raises(DataError) as refused:
+        choose_files(raw, obs_id, ["XRT", "UVOT"], NAMES["swift"][2])
+    assert refused.value.code == "data.no-image"
+
+
 def test_of_raw_chandra_lists_the_newest_is_taken_and_interleaved_ones_stay_apart():
     spec = find_mission("chandra")
     names = [f"secondary/acisf00550_000N00{n}_{part}evt1.fits.gz" for n in (2, 3) for part in ("e1_", "e2_")]

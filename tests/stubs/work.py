@@ -204,6 +204,9 @@ WITH_SCIENCE = {
         "catprep",
     },
     "ciao": {"dmcopy", "dmextract", "deflare", "fluximage", "chandra_repro", "mkpsfmap", "wavdetect"},
-    "heasoft": {"nupipeline", "nuexpomap", "xrtpipeline", "nicerl2", "aepipeline", "xapipeline"},
+    "heasoft": {
+        *("nupipeline", "nuexpomap", "xrtpipeline", "nicerl2", "aepipeline", "xapipeline"),
+        *("uvotimsum", "uvotdetect"),
+    },
 }
 """Tools whose work is in `science`; the others make files of the right names and kinds."""

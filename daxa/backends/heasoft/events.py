@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from daxa.backends.adopting import identify
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
+from daxa.backends.heasoft.uvot import INSTRUMENT, LINKS, uvot_products
 from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -184,15 +186,31 @@ def _whole(stem: str, **values: object) -> Callable[[Known], list[CallPlan]]:
 
 _NAMES = ("indir", "outdir", "steminputs", "stemoutputs")
 
+
+def _xrtpipeline(known: Known) -> list[CallPlan]:
+    """Its own part beside the UVOT, which may then fail alone."""
+    if known.instruments and "XRT" not in known.instruments:
+        return []
+    part = "XRT" if INSTRUMENT in known.instruments else ""
+    return [replace(plan, part=part) for plan in _whole("sw", entrystage=1, exitstage=2)(known)]
+
+
+def _swift_products(known: Known) -> list[ChainProduct]:
+    found = list(uvot_products(known))
+    if found and "XRT" not in known.instruments:
+        return found
+    return [*_products("xrtpipeline", ("expmap",))(known), *found]
+
+
 _SWIFT = _chain(
     "swift",
-    _products("xrtpipeline", ("expmap",)),
+    _swift_products,
     1,
     (
         Link(
             "xrtpipeline",
             "xrtpipeline",
-            _whole("sw", entrystage=1, exitstage=2),
+            _xrtpipeline,
             "calibrates and screens the lists of the XRT (stages 1 and 2)",
             {
                 "srcra": "OBJECT",
@@ -203,6 +221,7 @@ _SWIFT = _chain(
             },
             wired=(*_NAMES, "entrystage", "exitstage"),
         ),
+        *LINKS,
     ),
 )
 

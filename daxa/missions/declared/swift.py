@@ -2,8 +2,8 @@
 
 A directory's path contains the month in which the observation began.  XRT lists of
 photon counting and windowed timing stay apart, and so do those of different windows; windowed
-timing keeps one coordinate and gives light curves.  BAT is fetched, never imaged here.  Bands: those
-of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
+timing keeps one coordinate and gives light curves.  Images of UVOT are added by HEASoft, where it is chosen;
+nothing processes BAT.  Bands: those of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
 """
 
 from daxa.missions.places import HEASARC
@@ -39,18 +39,13 @@ SPEC = MissionSpec(
     id_example="00020153006",
     instruments=(
         Instrument("XRT", FieldOfView("square", 11.8, roll="roll_angle"), exposure="xrt_exposure"),
-        Instrument(
-            "UVOT",
-            FieldOfView("square", 8.5, roll="roll_angle"),
-            exposure="uvot_exposure",
-            unprocessed="its images have no events, and no chain of uvotimage, uvotexpmap and uvotdetect is declared",
-        ),
+        Instrument("UVOT", FieldOfView("square", 8.5, roll="roll_angle"), exposure="uvot_exposure"),
         Instrument(
             "BAT",
             FieldOfView("circle", 3000.0),
             exposure="bat_exposure",
             wide=True,
-            unprocessed="its coded mask needs batsurvey, of which neither inputs nor products are recorded",
+            unprocessed="its coded mask needs batsurvey, of which no recorded run shows what it makes",
         ),
     ),
     default_instruments=("XRT",),
@@ -68,6 +63,8 @@ SPEC = MissionSpec(
         NativeInput("raw-events", r"xrt/event/sw{obs_id}x(?:pc|wt)w\d(?:po|sl|st)_uf\.evt\.gz", "XRT", required=True),
         NativeInput("housekeeping", r"xrt/hk/sw{obs_id}\w*\.hk\.gz", "XRT", required=True),
         NativeInput("ancillary", r"auxil/sw{obs_id}[\w.]*\.gz", required=True),
+        NativeInput("image", r"uvot/image/sw{obs_id}u\w\w_sk\.img\.gz", "UVOT", required=True),
+        NativeInput("exposure-map", r"uvot/image/sw{obs_id}u\w\w_ex\.img\.gz", "UVOT"),
     ),
     processed=True,
     products=(

@@ -260,3 +260,46 @@ def xapipeline(run: Run) -> Problem:
         )
         lists.write(good, target / _plain(path).replace("_uf", "_cl"))
     return None
+
+
+def uvotimsum(run: Run) -> Problem:
+    values = run.values
+    if Path(values["outfile"]).exists() and not is_on(values["clobber"]):
+        return "ERROR", f"outfile '{values['outfile']}' exists and clobber not set"
+    images = [part for part in lists.read(values["infile"])[1:] if part.header["NAXIS"] == 2]
+    excluded = values["exclude"].upper().replace("DEFAULT", "ASPCORR:NONE,DUPEXPID,SETTLING").split(",")
+    if "ASPCORR:NONE" in excluded:
+        images = [part for part in images if part.header.get("ASPCORR", "NONE") != "NONE"]
+    if not images:
+        print("uvotimsum: warning: no HDUs to sum")
+        return None
+    times = [part.header.get("FRAMTIME", 0.011032) for part in images]
+    if max(times) * (1 - float(values["flexframetime"])) > min(times) and not is_on(values["ignoreframetime"]):
+        return "ERROR", "combining FRAMTIMEs not allowed; use ignoreframetime=yes to override"
+    total = np.sum([part.data for part in images], axis=0)
+    header = fits.Header({name: images[0].header[name] for name in ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2")})
+    header["EXPOSURE"] = sum(part.header["EXPOSURE"] for part in images)
+    parts = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(total, header, name=images[0].header["FILTER"])])
+    lists.write(parts, Path(values["outfile"]))
+    return None
+
+
+def uvotdetect(run: Run) -> Problem:
+    values = run.values
+    images = [part for part in lists.read(values["infile"]) if part.header["NAXIS"] == 2]
+    if len(images) != 1:
+        return "ERROR", f"{len(images)} usable image extensions in {values['infile']}"
+    (image,) = images
+    seconds = np.full(image.data.shape, image.header["EXPOSURE"])
+    if values["expfile"].upper() != "NONE":
+        seconds = lists.read(values["expfile"])[1].data
+    level = np.median(image.data)
+    y, x = np.nonzero((image.data - level > float(values["threshold"]) * max(image.data.std(), 1.0)) & (seconds > 0))
+    columns = [
+        fits.Column("RA", "D", "deg", array=image.header["CRVAL1"] + (x + 1 - image.header["CRPIX1"]) * 1e-4),
+        fits.Column("DEC", "D", "deg", array=image.header["CRVAL2"] + (y + 1 - image.header["CRPIX2"]) * 1e-4),
+        fits.Column("RATE", "E", "count/s", array=(image.data[y, x] - level) / seconds[y, x]),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="SOURCES")
+    lists.write(fits.HDUList([fits.PrimaryHDU(), table]), Path(values["outfile"]))
+    return None
