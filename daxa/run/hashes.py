@@ -76,17 +76,16 @@ class HashCache:
         if known and known[0] == stamp:
             digest = known[1]
         else:
-            with open(file, "rb") as stream:  # noqa: PTH123 - paths are made for files that are read, and few are
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = self.read(file, found)
             if stamp_of(os.lstat(file)) != stamp:
                 return digest
         self._used[file] = (stamp, digest)
         return digest
 
-    def knows(self, file: Path) -> bool:
-        """Whether `sha256` would give the file's digest without reading it."""
-        known = self._used.get(str(file)) or self._known.get(str(file))
-        return known is not None and known[0] == stamp_of(file.lstat())
+    def read(self, file: str, found: os.stat_result) -> str:
+        """Digest of a file whose bytes must be read."""
+        with open(file, "rb") as stream:  # noqa: PTH123 - paths are made for files that are read, and few are
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def record(self, file: Path, stamp: Stamp, sha256: str) -> None:
         """Remember the digest of a file that had this stamp."""

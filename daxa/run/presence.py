@@ -52,12 +52,11 @@ class _Known(HashCache):
         super().__init__(path)
         self._volume = volume
 
-    def sha256(self, file: Path) -> str:
-        if not self.knows(file):
-            self._volume -= file.lstat().st_size
-            if self._volume < 0:
-                raise _UnreadError
-        return super().sha256(file)
+    def read(self, file: str, found: os.stat_result) -> str:
+        self._volume -= found.st_size
+        if self._volume < 0:
+            raise _UnreadError
+        return super().read(file, found)
 
 
 def inspect_nothing() -> Presence:
