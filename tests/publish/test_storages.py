@@ -29,6 +29,11 @@ from tests.publish.workshop import FIRST, run
 PATIENCE = 30
 
 
+@pytest.fixture(autouse=True, scope="module")
+def dvc_that_starts_at_once():
+    """Storages are reached by a DVC that was started as daxa starts it: libraries of networks do not like forks."""
+
+
 def needs(*modules: str) -> None:
     for module in modules:
         if find_spec(module) is None:
