@@ -22,7 +22,7 @@ IDS = [one.obs_id for one in POINTINGS]
 
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory):
-    """An archive of both pointings with all native steps done but the search for sources, and what was requested."""
+    """An archive of both pointings with all native steps done, and what was requested."""
     place = tmp_path_factory.mktemp("field")
     sky = build_field_sky(place / "sky")
     with Observatory(sky.root, sky.tables, sky.names) as server, pytest.MonkeyPatch.context() as patch:
@@ -38,7 +38,7 @@ def processed(tmp_path_factory):
         config = load_config(archive.layout)
         outcomes = {
             step: run_here(make_stage(archive.layout, config, step, "erosita_calpv"))
-            for step in ("fetch", "events", "clean", "images")
+            for step in ("fetch", "events", "clean", "images", "sources")
         }
         yield archive.layout, outcomes, list(server.requests)
 
@@ -80,3 +80,10 @@ def test_images_hold_the_chosen_modules_and_say_why_there_are_no_rates(processed
         log = layout.log("erosita_calpv", "images", obs_id).read_text()
         assert "gives no exposure map: its chips are not described" in log
         assert json.loads((place / "manifest.json").read_text())["backend"] == "native"
+
+
+def test_sources_are_not_searched_without_an_exposure_map_and_the_log_says_so(processed):
+    layout, *_ = processed
+    for obs_id in IDS:
+        assert "has no exposure map (impossible.no-map)" in layout.log("erosita_calpv", "sources", obs_id).read_text()
+        assert not list((layout.products("erosita_calpv", "sources") / obs_id).glob("*.parquet"))
