@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from daxa.fetch.locations import ObservationRef, directory_urls
 from daxa.fetch.obtain import FetchContext, FileToFetch, obtain
 from daxa.fetch.parts import disk_errors
 from daxa.fetch.store import ContentOrigin
+from daxa.files import refuse_links
 
 __all__ = ["FIELDS", "list_field", "members_url", "obtain_field"]
 
@@ -52,7 +53,9 @@ def obtain_field(context: FetchContext, sought: ObservationRef) -> ContentOrigin
     url = child_url(directory_urls(context.connection, sought)[-1].url, name)
     place = context.store.root / FIELDS
     alone = replace(context, parts=place)
-    with _alone(place / f"{hashlib.sha256(url.encode()).hexdigest()[:40]}.lock", context.connection):
+    lock = place / f"{hashlib.sha256(url.encode()).hexdigest()[:40]}.lock"
+    refuse_links(context.store.root, lock)
+    with _alone(lock, context.connection, lambda: context.say(f"{name}: waiting for another task that fetches it")):
         for _ in range(2):
             field = obtain(alone, FileToFetch(name, url, LARGEST["extra"]))
             if context.store.check(field.sha256):
@@ -63,20 +66,22 @@ def obtain_field(context: FetchContext, sought: ObservationRef) -> ContentOrigin
 
 
 @contextmanager
-def _alone(lock: Path, connection: Connection) -> Iterator[None]:
+def _alone(lock: Path, connection: Connection, say: Callable[[], None]) -> Iterator[None]:
     """Let no other task fetch the same file meanwhile; a task that ends gives way."""
     from filelock import FileLock, Timeout
 
-    held = FileLock(lock)
+    held, waiting = FileLock(lock), False
+    # Its time-out is an error of the operating system, too, but not one of the disk.
     with disk_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-    while not held.is_locked:
-        connection.check_stop()
-        try:
-            with disk_errors(lock):
+        while not held.is_locked:
+            connection.check_stop()
+            try:
                 held.acquire(timeout=_LOOK)
-        except Timeout:
-            continue
+            except Timeout:
+                if not waiting:
+                    say()
+                waiting = True
     try:
         yield
     finally:

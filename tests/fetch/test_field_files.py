@@ -6,15 +6,19 @@ import gzip
 import io
 import os
 import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from filelock import FileLock
 
-from daxa.errors import DataError, DaxaError
+from daxa.errors import DataError, DaxaError, ServiceError
+from daxa.fetch.field_files import FIELDS, obtain_field
 from daxa.fetch.field_tar import extract_member, list_members
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.observation import fetch_observation, restore_observation
+from daxa.fetch.obtain import FetchContext
 from daxa.fetch.replaced_files import Fetched, find_replaced
 from daxa.fetch.store import Store
 from daxa.missions import find_mission
@@ -23,7 +27,7 @@ from daxa.settings import load_settings
 from daxa.simulator.calpv import FIELD_FILE, member_of, pack_field
 from daxa.simulator.faults import Fault
 from daxa.simulator.server import Observatory
-from tests.fetch.conftest import HASTE, events_file, sha256, tree
+from tests.fetch.conftest import HASTE, connected, events_file, sha256, tree
 
 SPEC = find_mission("erosita_calpv")
 ONE, OTHER = "700180", "700181"
@@ -174,6 +178,33 @@ def test_a_copy_in_the_store_that_was_damaged_is_fetched_again(field):
     packed.write_bytes(b"x" * packed.stat().st_size)
     assert field.fetch(OTHER)[1][0].path == member_of(OTHER)
     assert field.downloads() == 2
+
+
+def test_a_link_in_the_place_of_what_the_store_keeps_is_not_followed(field, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / FIELDS).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="link"):
+        field.fetch()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_who_waits_for_another_task_says_so_and_can_be_stopped(field):
+    store = Store(field.settings.store)
+    connection = connected(field.settings)
+    context = FetchContext(connection, store, field.root / "out", field.root / "parts", field.log.append)
+    url = f"{connection.mirror.root}/{PLACE}/{FIELD_FILE}"
+    (store.root / FIELDS).mkdir(parents=True)
+    lock = FileLock(store.root / FIELDS / f"{sha256(url.encode())[:40]}.lock")
+    with lock, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(obtain_field, context, ObservationRef(SPEC, ONE))
+        while not field.log and not running.done():
+            time.sleep(0.05)
+        connection.stop.set()
+        with pytest.raises(ServiceError, match="stopped"):
+            running.result()
+    assert field.log == [f"{FIELD_FILE}: waiting for another task that fetches it"]
+    assert not field.archive.requests
 
 
 def test_an_observation_of_no_field_and_one_that_its_field_lacks_are_absent(field, lists):
