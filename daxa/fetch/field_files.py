@@ -97,7 +97,9 @@ def list_field(context: FetchContext, obs_id: str, field: ContentOrigin) -> dict
         ``data.damaged``: it is not a tar of plain files, or two of its folders contain the same file.
     """
     name = field.transfer.url.rpartition("/")[2]
-    there = list_members(context.store.path(field.sha256), name, context.connection.check_stop)
+    packed = context.store.path(field.sha256)
+    with disk_errors(packed):
+        there = list_members(packed, name, context.connection.check_stop)
     mine = {path: size for path, size in there.items() if obs_id in path.rpartition("/")[2]}
     twice = [one for one, count in Counter(path.rpartition("/")[2] for path in mine).items() if count > 1]
     if twice:

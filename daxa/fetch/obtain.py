@@ -73,7 +73,8 @@ def _obtain_member(context: FetchContext, one: FileToFetch, container: ContentOr
         discard_part(part)
     packed, name = context.store.path(container.sha256), served.url.rpartition("/")[2]
     try:
-        size = extract_member(packed, name, one.path, part, most=one.most, check_stop=context.connection.check_stop)
+        with disk_errors(packed):
+            size = extract_member(packed, name, one.path, part, most=one.most, check_stop=context.connection.check_stop)
     except BaseException:
         discard_part(part)
         raise

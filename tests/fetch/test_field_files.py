@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 
-from daxa.errors import DataError, DaxaError, ServiceError
+from daxa.errors import DataError, DaxaError, ServiceError, StorageError
 from daxa.fetch.field_files import FIELDS, obtain_field
 from daxa.fetch.field_tar import extract_member, list_members
 from daxa.fetch.locations import ObservationRef
@@ -187,6 +187,16 @@ def test_a_link_in_the_place_of_what_the_store_keeps_is_not_followed(field, tmp_
     with pytest.raises(DataError, match="link"):
         field.fetch()
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_file_of_a_field_that_vanishes_meanwhile_is_an_error_of_the_store(field, monkeypatch):
+    def lose(place, *_):
+        place.unlink()
+        return list_members(place, place.name)
+
+    monkeypatch.setattr("daxa.fetch.field_files.list_members", lose)
+    with pytest.raises(StorageError, match="cannot be used"):
+        field.fetch()
 
 
 def test_who_waits_for_another_task_says_so_and_can_be_stopped(field):
