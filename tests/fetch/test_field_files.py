@@ -12,10 +12,13 @@ from dataclasses import replace
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from daxa.errors import DataError, DaxaError, ServiceError, StorageError
 from daxa.fetch.field_files import FIELDS, obtain_field
 from daxa.fetch.field_tar import extract_member, list_members
+from daxa.fetch.listing import safe_name
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.observation import fetch_observation, restore_observation
 from daxa.fetch.obtain import FetchContext
@@ -337,3 +340,25 @@ def test_what_python_writes_for_others_is_read(tmp_path):
         path = tmp_path / f"{number}.tar.gz"
         path.write_bytes(out.getvalue())
         assert list_members(path, path.name) == {f"deep/{'n' * 60}/list.fits": 700}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 4096))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_altered_or_cut_the_reader_refuses_or_stays_inside(tmp_path, changes, cut):
+    whole = bytearray(
+        stored("a/b.fits", b"x" * 600) + header("c", kind=tarfile.DIRTYPE) + stored("d", b"") + bytes(2048)
+    )
+    for at, value in changes:
+        whole[at] = value
+    for at in (0, 1536, 2048):  # The sums, so that more than these is looked at.
+        block = whole[at : at + 512]
+        block[148:156] = b" " * 8
+        whole[at + 148 : at + 156] = b"%06o\0 " % sum(block)
+    path = tmp_path / "x.tar"
+    path.write_bytes(whole[: len(whole) - cut])
+    try:
+        found = list_members(path, path.name)
+    except DataError:
+        return
+    assert all(safe_name(part) for name in found for part in name.split("/"))
+    assert sum(found.values()) <= len(whole)
