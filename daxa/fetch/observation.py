@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from daxa.errors import DataError, StorageError
-from daxa.fetch.catalogue import Catalogue, check_listed, read_catalogue
+from daxa.fetch.catalogue import read_catalogue
 from daxa.fetch.connection import Connection, RetryPolicy, connect
-from daxa.fetch.content_check import ExpectedContent, check_file
+from daxa.fetch.content_check import ExpectedContent
+from daxa.fetch.field_files import list_field, members_url, obtain_field
 from daxa.fetch.file_choice import FileChoice, choose_files, compile_extra
 from daxa.fetch.file_sizes import LARGEST, largest
 from daxa.fetch.listing import child_url
 from daxa.fetch.locations import ObservationRef, directory_urls
 from daxa.fetch.mirrors import mirrors_of, try_mirrors
-from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
+from daxa.fetch.obtain import FetchContext, FileToFetch, obtain
+from daxa.fetch.parts import disk_errors
 from daxa.fetch.store import ContentOrigin, Store, digest_file
 from daxa.fetch.survey import find_directory, find_listing_directory
-from daxa.fetch.transfer import download
 from daxa.missions.spec import MissionSpec
 from daxa.run.task import ProductFile
 from daxa.settings import Settings
@@ -68,28 +68,6 @@ class FileProvenance:
     etag: str = ""
     last_modified: str = ""
     retrieved: str = ""
-
-
-@dataclass(frozen=True)
-class FetchContext:
-    """What is needed to fetch the files of one observation."""
-
-    connection: Connection
-    store: Store
-    target: Path
-    parts: Path
-    say: Callable[[str], None]
-    catalogue: Catalogue = field(default_factory=Catalogue)
-
-
-@dataclass(frozen=True)
-class FileToFetch:
-    """A file to fetch: where it is in the archive, how large it may be, what it must hold."""
-
-    path: str
-    url: str
-    most: int
-    expected: ExpectedContent = field(default_factory=ExpectedContent)
 
 
 def fetch_observation(
@@ -165,19 +143,26 @@ def list_files_to_fetch(
 ) -> tuple[FetchContext, list[FileToFetch]]:
     """The files to fetch of an observation, as one mirror lists them now."""
     spec, connection, say = sought.spec, context.connection, context.say
-    source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
-    say(f"{source.url} ({source.how}) lists {len(paths)} files")
+    field = obtain_field(context, sought) if spec.bundles else None
+    if field:
+        base, paths = members_url(field), list_field(context, sought.obs_id, field)
+        say(f"{field.transfer.url} contains {len(paths)} files of {sought.obs_id}")
+    else:
+        source, paths = find_directory(connection, directory_urls(connection, sought), spec, extra)
+        base = source.url
+        say(f"{base} ({source.how}) lists {len(paths)} files")
     choices = choose_files(spec, sought.obs_id, instruments, paths, extra)
     for choice in choices:
         if choice.older:
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
-    context = replace(context, catalogue=read_catalogue(connection, source.url, spec, sought.obs_id, say))
+    context = replace(context, catalogue=read_catalogue(connection, base, spec, sought.obs_id, say))
     return context, [
         FileToFetch(
             choice.path,
-            child_url(source.url, choice.path),
+            child_url(base, choice.path),
             largest(choice.kind, paths[choice.path]),
             _expected(spec, sought.obs_id, choice),
+            field,
         )
         for choice in choices
     ]
@@ -245,10 +230,19 @@ def restore_observation(
 
 def _restore_from(context: FetchContext, sought: ObservationRef, files: Sequence[ProductFile]) -> list[FileProvenance]:
     """Bring the files back from one mirror."""
-    base = find_listing_directory(directory_urls(context.connection, sought), context.connection, files[0].path)
-    return _in_parallel(
-        files, lambda file: _restore_file(context, child_url(base, file.path), file, sought.obs_id), context
-    )
+    field = obtain_field(context, sought) if sought.spec.bundles else None
+    if field:
+        base = members_url(field)
+    else:
+        base = find_listing_directory(directory_urls(context.connection, sought), context.connection, files[0].path)
+
+    def bring(file: ProductFile) -> FileProvenance:
+        most = min(LARGEST["extra"], max(2 * file.size, _RESTORED))
+        return _restore_file(
+            context, FileToFetch(file.path, child_url(base, file.path), most, container=field), file, sought.obs_id
+        )
+
+    return _in_parallel(files, bring, context)
 
 
 def _in_place(path: Path, file: ProductFile) -> bool:
@@ -305,9 +299,9 @@ def _fetch_file(context: FetchContext, one: FileToFetch) -> FileProvenance:
     return _arrival(one.path, origin)
 
 
-def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: str) -> FileProvenance:
+def _restore_file(context: FetchContext, one: FileToFetch, file: ProductFile, obs_id: str) -> FileProvenance:
     """Fetch what an address serves if it is what the ledger says, and link it."""
-    origin = obtain(context, FileToFetch(file.path, url, min(LARGEST["extra"], max(2 * file.size, _RESTORED))))
+    origin = obtain(context, one)
     if origin.sha256 != file.sha256:
         raise DataError(
             "redelivered",
@@ -317,44 +311,6 @@ def _restore_file(context: FetchContext, url: str, file: ProductFile, obs_id: st
         )
     _link(context, origin.sha256, file.path)
     return _arrival(file.path, origin)
-
-
-def obtain(context: FetchContext, one: FileToFetch) -> ContentOrigin:
-    """Put what an address serves now into the store, checked."""
-    known = context.store.recall(one.url)
-    if known and not context.store.path(known.sha256).is_file():
-        known = None
-    part = part_of(context.parts, one.url)
-    transfer = download(context.connection, one.url, part, known=known.transfer if known else None, most=one.most)
-    if known and transfer.unchanged:
-        context.say(f"{one.path}: {transfer.size} bytes, as in the store since {known.retrieved}")
-        return known
-    try:
-        return _add_to_store(context, part, transfer, one)
-    except DataError as error:
-        if error.name not in ("damaged", "truncated", "checksum"):
-            raise
-        context.say(f"{error.message}; fetching it once more from the start")
-    return _add_to_store(context, part, download(context.connection, one.url, part, most=one.most), one)
-
-
-def _add_to_store(context: FetchContext, part: Path, transfer: Transfer, one: FileToFetch) -> ContentOrigin:
-    """Check a download and move it into the store."""
-    try:
-        remarks = check_file(part, one.path, one.expected)
-        odd = check_listed(context.catalogue, part, one.path, transfer)
-    except DataError:
-        discard_part(part)
-        raise
-    for remark in (*remarks, odd):
-        if remark:
-            context.say(f"{one.path}: {remark}")
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    origin = ContentOrigin(transfer, context.store.add(part), now)
-    discard_part(part)
-    context.store.remember(origin)
-    context.say(f"{one.path}: {transfer.size} bytes downloaded")
-    return origin
 
 
 def _place(target: Path, path: str) -> Path:

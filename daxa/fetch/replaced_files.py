@@ -16,7 +16,8 @@ from daxa.errors import DataError
 from daxa.fetch.connection import Connection, connect
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.mirrors import mirrors_of, try_mirrors
-from daxa.fetch.observation import FetchContext, FileProvenance, FileToFetch, list_files_to_fetch, obtain
+from daxa.fetch.observation import FileProvenance, list_files_to_fetch
+from daxa.fetch.obtain import FetchContext, FileToFetch, obtain
 from daxa.fetch.parts import Transfer
 from daxa.fetch.store import Store
 from daxa.fetch.transfer import is_current

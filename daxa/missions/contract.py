@@ -330,6 +330,8 @@ def _check_files(spec: MissionSpec) -> None:
     _require(spec, not spec.processed or (served and spec.listed), "is processed, and lacks what that needs")
     held = [obs_id for bundle in spec.bundles for obs_id in bundle.obs_ids]
     _require(spec, len(set(held)) == len(held), "has an observation in two bundles")
+    tars = all(bundle.file.endswith((".tar", ".tar.gz")) for bundle in spec.bundles)
+    _require(spec, tars or not spec.native_inputs, "has files to fetch from bundles that are not tar files")
     check_obs_ids(spec, held)
     _require(spec, len({bool(bundle.kind) for bundle in spec.bundles}) < 2, "sorts some of its bundles only")
     _check_other_fields(spec)

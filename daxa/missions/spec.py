@@ -174,7 +174,8 @@ class MissionSpec:
     products
         Files that the archive offers ready made.
     bundles
-        Files that hold several observations, for archives that offer no others.
+        Files that hold several observations, for archives that offer no others: tar files in `directory`, in whose
+        folders the native inputs are.
     credit
         Facility keyword, source of the wording, dataset identifiers.
     note

@@ -125,7 +125,11 @@ def test_instruments_beside_those_that_are_processed_are_no_obstacle():
         check_missions([daxa.Mission(name).filter(instruments=chosen or None)], [name])
 
 
-def test_a_mission_whose_data_come_in_tar_files_is_refused_with_what_is_missing():
-    calpv = daxa.Mission("erosita_calpv").filter(obs_ids=["300007"])
-    with pytest.raises(NotPossible, match="tar file whose folders are not recorded"):
-        check_missions([calpv], ["erosita_calpv"])
+def test_a_mission_that_is_not_processed_is_refused_with_what_is_missing():
+    masks = daxa.Mission("integral").filter(obs_ids=["088600010010"])
+    with pytest.raises(NotPossible, match="coded masks: files and good time intervals only"):
+        check_missions([masks], ["integral"])
+
+
+def test_a_mission_whose_data_come_in_tar_files_is_no_obstacle():
+    check_missions([daxa.Mission("erosita_calpv").filter(obs_ids=["300007"])], ["erosita_calpv"])

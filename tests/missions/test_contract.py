@@ -137,6 +137,7 @@ WRONG = {
         "two bundles",
     ),
     "a bundle of strange ObsIDs": (changed(bundles=(Bundle("a", "a.tar", ("42",)),)), "refuses"),
+    "a bundle that is no tar": (changed(bundles=(Bundle("a", "a.zip", ("00020153006",)),)), "not tar files"),
     "a bundle without a kind among others": (
         changed(bundles=(Bundle("a", "a.tar", ("00020153006",), "A"), Bundle("b", "b.tar", ("00020153007",)))),
         "some of its bundles",

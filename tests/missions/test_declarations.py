@@ -113,6 +113,10 @@ MORE_FILES = [
     ("rosat", "RP500211N00", "rp500211n00_mex.fits", ("exposure-map", "")),
     ("rosat", "RP500211N00", "rp500211n00_raw.fits.Z", None),
     ("erass1", "053141", "EXP_010/eb01_053141_020_EventList_c010.fits.gz", ("events", "")),
+    ("erosita_calpv", "300007", "eFEDS/300007/fm00_300007_020_EventList_c001.fits", ("events", "")),
+    ("erosita_calpv", "700180", "pm00_700180_020_EventList_c001.fits", ("events", "")),
+    ("erosita_calpv", "300007", "eFEDS/fm00_300008_020_EventList_c001.fits", None),
+    ("erosita_calpv", "300007", "eFEDS/eROm00_300007_020_EventList_c001.fits", None),
     ("erass1", "053141", "EXP_010/em01_053144_020_EventList_c010.fits.gz", None),
     ("erass1", "053141", "DET_010/em01_053141_024_ExposureMap_c010.fits.gz", ("exposure-map", "")),
 ]

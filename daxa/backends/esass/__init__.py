@@ -1,4 +1,4 @@
-"""eSASS as a backend: sky tiles of eRASS1, from the archive's lists to a catalogue."""
+"""eSASS as a backend: sky tiles of eRASS1 and pointings of CalPV, from the archive's lists to a catalogue."""
 
 from __future__ import annotations
 
@@ -41,5 +41,8 @@ ESASS = ChainBackend(
         used=_used,
         remedy="install eSASS4DR1, and run its set-up script (esass-init.sh) before daxa",
     ),
-    {"erass1": tuple(one for one in find_mission("erass1").native_inputs if one.kind == "events")},
+    {
+        mission: tuple(one for one in find_mission(mission).native_inputs if one.kind == "events")
+        for mission in ("erass1", "erosita_calpv")
+    },
 )

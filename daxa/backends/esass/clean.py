@@ -11,6 +11,7 @@ from typing import Any
 
 from daxa.backends.adopting import adopt_events, adopt_good_times, adopt_measures
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
+from daxa.backends.esass.events import refuse_scan
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -63,7 +64,8 @@ def _products(known: Known) -> list[ChainProduct]:
 
 
 CLEAN = Chain(
-    missions=("erass1",),
+    missions=("erass1", "erosita_calpv"),
+    refuse=refuse_scan,
     step="clean",
     version="1",
     links=(

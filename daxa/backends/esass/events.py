@@ -1,14 +1,14 @@
-"""The step events through eSASS: the archive's list of a tile, with the chosen flags, patterns and modules."""
+"""The step events through eSASS: the archive's list, with the chosen flags, patterns and modules."""
 
 from __future__ import annotations
 
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
 from daxa.backends.protocol import Resources
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission
 from daxa.run.product import Product
 
-__all__ = ["EVENTS"]
+__all__ = ["EVENTS", "refuse_scan"]
 
 _ALL = "MERGED"
 
@@ -31,7 +31,25 @@ def _evtool(known: Known) -> list[CallPlan]:
     return [CallPlan({**files, **_modules(known)})]
 
 
+def refuse_scan(known: Known) -> None:
+    """Refuse a scan: it is larger than the parts of the sky that the calls of this chain name.
+
+    Raises
+    ------
+    NotPossible
+        The telescope moved over some degrees.
+    """
+    mission, obs_id = known.task.mission, known.task.obs_id
+    if any(obs_id in scans for _, scans in find_mission(mission).other_fields):
+        raise NotPossible(
+            "scan",
+            f"{mission} {obs_id} is a scan, for which no parameters of eSASS are recorded",
+            remedy='process it natively (`backend = "native"`), or leave it out of the selection',
+        )
+
+
 def _refuse(known: Known) -> None:
+    refuse_scan(known)
     if not known.inputs:
         whose = f"{known.task.mission} {known.task.obs_id}"
         raise DataError("no-events", f"{whose} has no event list", remedy="fetch it again")
@@ -43,7 +61,7 @@ def _products(known: Known) -> list[ChainProduct]:
 
 
 EVENTS = Chain(
-    missions=("erass1",),
+    missions=("erass1", "erosita_calpv"),
     step="events",
     version="1",
     refuse=_refuse,

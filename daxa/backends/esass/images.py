@@ -7,6 +7,7 @@ from typing import Any
 
 from daxa.backends.adopting import adopt_curve, adopt_image, adopt_map, adopt_picture, adopt_rates
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
+from daxa.backends.esass.events import refuse_scan
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
@@ -92,7 +93,8 @@ def _products(known: Known) -> list[ChainProduct]:
 
 
 IMAGES = Chain(
-    missions=("erass1",),
+    missions=("erass1", "erosita_calpv"),
+    refuse=refuse_scan,
     step="images",
     version="1",
     links=(

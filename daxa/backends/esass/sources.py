@@ -7,6 +7,7 @@ from typing import Any
 
 from daxa.backends.adopting import COVERAGE, adopt_search, adopt_sources, band_parameter
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
+from daxa.backends.esass.events import refuse_scan
 from daxa.backends.protocol import Resources
 from daxa.run.product import Product, parse_product
 
@@ -131,7 +132,8 @@ _ECF = {"ecf": [1.0e12]}
 _BOX = {"nruns": 3, "boxsize": 4, "compress_flag": False, **_ECF}
 
 SOURCES = Chain(
-    missions=("erass1",),
+    missions=("erass1", "erosita_calpv"),
+    refuse=refuse_scan,
     step="sources",
     version="2",
     links=(

@@ -1,8 +1,8 @@
 """eROSITA calibration and performance verification, the early data release at MPE.
 
-Data come as one tar file for each of 32 fields, with nested folders and up to thirty
-observations.  The columns of ``erosmaster`` are not recorded in the sources used here:
-the service says which it has.
+Data come as one tar file for each of 32 fields, with nested folders and up to thirty observations; of each, the list
+of all modules is used.  The columns of ``erosmaster`` are not recorded in the sources used here: the service says
+which it has.
 """
 
 from daxa.missions.facts import PUBLIC_COLUMNS, expand_ids
@@ -14,6 +14,7 @@ from daxa.missions.spec import (
     FieldOfView,
     Instrument,
     MissionSpec,
+    NativeInput,
     ObservationTable,
 )
 
@@ -85,15 +86,18 @@ SPEC = MissionSpec(
     ),
     id_pattern=r"[0-9]{6}",
     id_example="300007",
-    instruments=tuple(Instrument(f"TM{number}", _MODULE) for number in range(1, 8)),
+    instruments=tuple(Instrument(f"TM{number}", _MODULE, chip=number) for number in range(1, 8)),
     default_instruments=("TM1", "TM2", "TM3", "TM4", "TM5", "TM6", "TM7"),
     other_fields=((_SCAN, expand_ids(_SCANS)),),
     active=tuple((tuple(names.split()), expand_ids(ids)) for names, ids in _ACTIVE),
     mirrors=(MPE,),
     directory="edr/eROSITAObservations/CalPvObs",
+    listings=("",),
+    native_inputs=(NativeInput("events", r"(?:[\w.+-]+/)*[a-z]m00_{obs_id}_020_EventList_c001\.fits", required=True),),
+    processed=True,
     bundles=tuple(Bundle(field, file, expand_ids(ids), kind) for kind, field, file, ids in _FIELDS),
     products=(ArchiveProduct("events", r".*[pf][mico]00_{obs_id}_020_EventList_c001\.fits", "", (("0", 0.2, 10.0),)),),
     credit=Credit("eROSITA", "https://erosita.mpe.mpg.de/edr/"),
-    note="An observation's data come with its whole field, as a tar file whose folders are not recorded.",
+    note="An observation's data come with its whole field, as a tar file that is fetched once for all of them.",
     bibcodes=("2021A&A...647A...1P", "2022A&A...661A...1B", "2021A&A...656A.132S"),
 )

@@ -114,6 +114,13 @@ OBSERVATIONS = {
         {"EXP_010/em01_053141_020_EventList_c010.fits.gz": Kind("erosita-survey", "MERGED-subexpNone", mapped=False)},
         {"flares": "none"},
     ),
+    "erosita-calpv": Observation(
+        "erosita_calpv",
+        "300007",
+        tuple(f"TM{number}" for number in range(1, 8)),
+        {"eFEDS/fm00_300007_020_EventList_c001.fits": Kind("erosita-scan", "MERGED-subexpNone", mapped=False)},
+        {"flares": "none"},
+    ),
     "suzaku": Observation(
         "suzaku",
         "801064010",
@@ -170,7 +177,8 @@ def lay_out(one: Observation, root: Path) -> dict[str, Path]:
         target = root / "fetch" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         content = source.read_bytes()
-        target.write_bytes(compressed(content) if path.endswith(".Z") else gzip.compress(content, 1, mtime=0))
+        packed = {".Z": compressed, ".fits": bytes}.get(target.suffix, lambda plain: gzip.compress(plain, 1, mtime=0))
+        target.write_bytes(packed(content))
         plain[f"obsid{one.obs_id}-inst{kind.product}"] = source
     return plain
 

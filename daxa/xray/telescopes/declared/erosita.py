@@ -57,7 +57,7 @@ _SURVEY_PSF = PsfFacts(
 _POINTED_PSF = PsfFacts(half_power(16.0), (0.2, 10.0), 30.0, "Gaussian, HEW on the axis 16 arcsec", "EROSITA-POINTED")
 
 
-_SURVEY = Imaging(
+_USUAL = Imaging(
     bands=(Band(0.2, 2.3, (200, 2299)), Band(2.3, 5.0, (2300, 4999))),
     pixel=4.0,
     flares=FlareFilter(band=(5.0, 10.0), bin=20.0),
@@ -67,7 +67,7 @@ TELESCOPE = Telescope(
     name="erosita",
     telescop=("EROSITA", "SRG", "SRG/EROSITA"),
     formats=_FORMATS,
-    imaging={"erass1": _SURVEY},
+    imaging={"erass1": _USUAL, "erosita_calpv": _USUAL},
     cameras=(
         Camera(_INSTRUMENTS, missions=("erass1",), psf=_SURVEY_PSF),
         Camera(_INSTRUMENTS, missions=("erosita_calpv",), psf=_POINTED_PSF),

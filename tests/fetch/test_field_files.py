@@ -1,0 +1,364 @@
+"""Observations that lie in one tar file for a whole field: fetched once, and taken out of it one by one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daxa.errors import DataError, DaxaError, ServiceError, StorageError
+from daxa.fetch.field_files import FIELDS, obtain_field
+from daxa.fetch.field_tar import extract_member, list_members
+from daxa.fetch.listing import safe_name
+from daxa.fetch.locations import ObservationRef
+from daxa.fetch.observation import fetch_observation, restore_observation
+from daxa.fetch.obtain import FetchContext
+from daxa.fetch.replaced_files import Fetched, find_replaced
+from daxa.fetch.store import Store
+from daxa.missions import find_mission
+from daxa.run.task import ProductFile
+from daxa.settings import load_settings
+from daxa.simulator.calpv import FIELD_FILE, member_of, pack_field
+from daxa.simulator.faults import Fault
+from daxa.simulator.server import Observatory
+from tests.fetch.conftest import HASTE, connected, events_file, sha256, tree
+
+SPEC = find_mission("erosita_calpv")
+ONE, OTHER = "700180", "700181"
+PLACE = SPEC.directory_of(ONE)
+
+
+def a_list(obs_id: str, seed: int = 0) -> bytes:
+    return gzip.decompress(events_file(seed, 3000, obs_id))
+
+
+@pytest.fixture(scope="module")
+def lists() -> dict[str, bytes]:
+    return {member_of(obs_id): a_list(obs_id, seed) for seed, obs_id in enumerate((ONE, OTHER))}
+
+
+class Field:
+    """The file of a field at an archive, and fetching from it."""
+
+    def __init__(self, archive: Observatory, tmp_path) -> None:
+        self.archive, self.root = archive, tmp_path
+        environ = {
+            **archive.environ,
+            "DAXA_STORE": str(tmp_path / "store"),
+            "DAXA_MIRRORS_EROSITA_CALPV": archive.environ["DAXA_HEASARC_TREE"],
+        }
+        self.settings = replace(load_settings(environ=environ, user_file=None), connect_timeout=2.0, read_timeout=5.0)
+        self.log: list[str] = []
+
+    def serve(self, content: bytes, seconds: int = 1_600_000_000) -> None:
+        path = self.archive.root / PLACE / FIELD_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, (seconds, seconds))
+
+    def fetch(self, obs_id: str = ONE, extra=()):
+        target = self.root / f"out-{obs_id}"
+        target.mkdir(exist_ok=True)
+        found = fetch_observation(
+            ObservationRef(SPEC, obs_id), SPEC.default_instruments, extra,
+            target=target, parts=self.root / "parts" / obs_id, settings=self.settings, patience=HASTE,
+            say=self.log.append,
+        )  # fmt: skip
+        return target, found
+
+    def downloads(self) -> int:
+        """How often the whole file arrived."""
+        return sum(line.startswith(f"{FIELD_FILE}: ") and line.endswith(" downloaded") for line in self.log)
+
+
+@pytest.fixture
+def field(tmp_path, lists):
+    with Observatory(tmp_path / "tree", {}) as archive:
+        made = Field(archive, tmp_path)
+        made.serve(pack_field([("README", b"read me\n"), *lists.items()]))
+        yield made
+
+
+def test_the_observations_of_a_field_share_one_download(field, lists):
+    for obs_id in (ONE, OTHER):
+        target, (arrival,) = field.fetch(obs_id)
+        content = lists[member_of(obs_id)]
+        assert tree(target) == {member_of(obs_id): content}
+        assert arrival.url == f"{field.archive.url}/FTP/{PLACE}/{FIELD_FILE}#/{member_of(obs_id)}"
+        assert (arrival.path, arrival.size, arrival.sha256) == (member_of(obs_id), len(content), sha256(content))
+        assert arrival.etag
+        assert arrival.last_modified
+    assert field.downloads() == 1
+    packed = (field.archive.root / PLACE / FIELD_FILE).read_bytes()
+    assert sum(f"{FIELD_FILE}: SHA-256 {sha256(packed)}" in line for line in field.log) == 2
+    assert Store(field.settings.store).check(sha256(packed))
+    assert not any(field.root.glob("parts/*/*"))
+    assert [path.suffix for path in (field.settings.store / "fields").iterdir()] in ([], [".lock"])
+
+
+def test_tasks_that_need_the_field_at_once_wait_for_one_of_them(field):
+    field.archive.faults.add(Fault("slow", f"*{FIELD_FILE}", value=0.02))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda obs_id: field.fetch(obs_id)[1][0].path, (ONE, OTHER)))
+    assert found == [member_of(ONE), member_of(OTHER)]
+    assert field.downloads() == 1
+
+
+def test_a_download_that_broke_off_goes_on_in_another_observations_task(field):
+    field.archive.faults.add(Fault("cut", f"*{FIELD_FILE}", value=10_000))
+    with pytest.raises(DaxaError, match=r"arrived|closed|peer|bytes"):
+        field.fetch(ONE)
+    assert any((field.settings.store / "fields").glob("*.part"))
+    field.archive.faults.clear()
+    field.archive.requests.clear()
+    assert field.fetch(OTHER)[1][0].path == member_of(OTHER)
+    asked = [one.range for one in field.archive.requests if one.path.endswith(FIELD_FILE)]
+    assert asked[0].startswith("bytes=")
+    assert field.downloads() == 1
+
+
+def test_a_list_comes_back_from_the_file_of_the_field_if_it_is_still_the_same(field, lists):
+    target, (arrival,) = field.fetch()
+    known = ProductFile(arrival.path, arrival.size, arrival.sha256, arrival.sha256)
+
+    def lose():
+        (target / arrival.path).unlink()
+        Store(field.settings.store).path(arrival.sha256).unlink()
+
+    def restore():
+        return restore_observation(
+            ObservationRef(SPEC, ONE), [known], target=target, parts=field.root / "parts", settings=field.settings,
+            patience=HASTE, say=field.log.append,
+        )  # fmt: skip
+
+    lose()
+    (again,) = restore()
+    assert again.sha256 == arrival.sha256
+    assert field.downloads() == 1
+    lose()
+    field.serve(pack_field([(member_of(ONE), a_list(ONE, 7))]), 1_700_000_000)
+    with pytest.raises(DataError, match="has changed in the archive"):
+        restore()
+    assert tree(target) == {}
+    field.serve(pack_field([(member_of(OTHER), lists[member_of(OTHER)])]), 1_700_000_001)
+    with pytest.raises(DataError, match="does not contain"):
+        restore()
+
+
+def test_a_field_that_was_packed_anew_replaces_only_what_differs(field, lists):
+    target, arrivals = field.fetch()
+    rows = [ProductFile(one.path, one.size, one.sha256, one.sha256) for one in arrivals]
+    known = Fetched(rows, {one.path: one for one in arrivals}, target)
+
+    def replaced():
+        return find_replaced(
+            ObservationRef(SPEC, ONE), SPEC.default_instruments, (), known, parts=field.root / "parts",
+            settings=field.settings,
+        )  # fmt: skip
+
+    assert replaced() == []
+    field.serve(pack_field([("NEW", b"more"), *lists.items()]), 1_700_000_000)
+    assert replaced() == []
+    fresh = a_list(ONE, 9)
+    field.serve(pack_field([(member_of(ONE), fresh)]), 1_700_000_100)
+    (one,) = replaced()
+    assert (one.what, one.path, one.new_sha256) == ("replaced", member_of(ONE), sha256(fresh))
+
+
+def test_a_copy_in_the_store_that_was_damaged_is_fetched_again(field):
+    field.fetch()
+    packed = Store(field.settings.store).path(sha256((field.archive.root / PLACE / FIELD_FILE).read_bytes()))
+    packed.chmod(0o644)
+    packed.write_bytes(b"x" * packed.stat().st_size)
+    assert field.fetch(OTHER)[1][0].path == member_of(OTHER)
+    assert field.downloads() == 2
+
+
+def test_a_link_in_the_place_of_what_the_store_keeps_is_not_followed(field, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / FIELDS).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="link"):
+        field.fetch()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_file_of_a_field_that_vanishes_meanwhile_is_an_error_of_the_store(field, monkeypatch):
+    def lose(place, *_):
+        place.unlink()
+        return list_members(place, place.name)
+
+    monkeypatch.setattr("daxa.fetch.field_files.list_members", lose)
+    with pytest.raises(StorageError, match="cannot be used"):
+        field.fetch()
+
+
+def test_who_waits_for_another_task_says_so_and_can_be_stopped(field):
+    store = Store(field.settings.store)
+    connection = connected(field.settings)
+    context = FetchContext(connection, store, field.root / "out", field.root / "parts", field.log.append)
+    url = f"{connection.mirror.root}/{PLACE}/{FIELD_FILE}"
+    (store.root / FIELDS).mkdir(parents=True)
+    lock = FileLock(store.root / FIELDS / f"{sha256(url.encode())[:40]}.lock")
+    with lock, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(obtain_field, context, ObservationRef(SPEC, ONE))
+        while not field.log and not running.done():
+            time.sleep(0.05)
+        connection.stop.set()
+        with pytest.raises(ServiceError, match="stopped"):
+            running.result()
+    assert field.log == [f"{FIELD_FILE}: waiting for another task that fetches it"]
+    assert not field.archive.requests
+
+
+def test_an_observation_of_no_field_and_one_that_its_field_lacks_are_absent(field, lists):
+    with pytest.raises(DataError, match="no field of eROSITA CalPV is known to contain 123456"):
+        field.fetch("123456")
+    assert not field.archive.requests
+    field.serve(pack_field([(member_of(OTHER), lists[member_of(OTHER)])]), 1_700_000_000)
+    with pytest.raises(DataError, match="has no events file"):
+        field.fetch(ONE)
+
+
+def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = size, kind, link
+    return info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
+
+
+def stored(name: str, content: bytes) -> bytes:
+    return header(name, len(content)) + content + bytes(-len(content) % 512)
+
+
+END = bytes(10240)
+GOOD = stored(member_of(ONE), b"SIMPLE")
+INNER = member_of(ONE)
+
+ATTACKS = {
+    "out of the folder": (stored("../../evil", b"x") + GOOD + END, "does not belong there"),
+    "out of it from within": (stored("a/../../evil", b"x") + GOOD + END, "does not belong there"),
+    "an absolute name": (stored("/evil", b"x") + GOOD + END, "does not belong there"),
+    "a folder out of it": (header("../evil", kind=tarfile.DIRTYPE) + GOOD + END, "does not belong there"),
+    "a link": (header(INNER, kind=tarfile.SYMTYPE, link="/etc/passwd") + END, "not a plain file"),
+    "a hard link": (GOOD + header("b", kind=tarfile.LNKTYPE, link=INNER) + END, "not a plain file"),
+    "a device": (GOOD + header("b", kind=tarfile.CHRTYPE) + END, "not a plain file"),
+    "a pipe": (GOOD + header("b", kind=tarfile.FIFOTYPE) + END, "not a plain file"),
+    "a long name": (header("././@LongLink", 300, tarfile.GNUTYPE_LONGNAME) + bytes(512) + END, "not a plain file"),
+    "an extended header": (header("pax", 30, tarfile.XHDTYPE) + bytes(512) + END, "not a plain file"),
+    "a sparse file": (header(INNER, 512, tarfile.GNUTYPE_SPARSE) + bytes(512) + END, "not a plain file"),
+    "a folder with content": (header("a", 512, tarfile.DIRTYPE) + GOOD + END, "not a plain file"),
+    "twice": (GOOD + GOOD + END, "twice"),
+    "twice, written differently": (GOOD + stored(f"./{INNER}", b"other") + END, "twice"),
+    "in two folders": (GOOD + stored(f"b/{INNER.rpartition('/')[2]}", b"other") + END, "in two folders"),
+    "a huge size": (header(INNER, 1 << 50) + bytes(512) + END, "said to have"),
+    "a size beyond the end": (header(INNER, 1 << 30) + bytes(512) + END, "ends within"),
+    "a negative size": (GOOD[:124] + b"\xff" * 12 + GOOD[136:] + END, "a header in it is wrong"),
+    "a wrong sum": (GOOD[:10] + b"X" + GOOD[11:] + END, "a header in it is wrong"),
+    "no end": (GOOD, "ends too early"),
+    "something after the end": (GOOD + END + b"#!/bin/sh", "after its end"),
+    "no tar": (b"%PDF-1.4" + bytes(2000), "a header in it is wrong"),
+    "not fits": (stored(INNER, b"hello world" * 300) + END, "does not begin as a FITS file"),
+    "a page": (stored(INNER, b"<!DOCTYPE html><title>x</title>") + END, "is a web page"),
+    "empty": (stored(INNER, b"") + END, "holds nothing"),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_hostile_tar_brings_nothing(field, name):
+    content, words = ATTACKS[name]
+    field.serve(gzip.compress(content, 1, mtime=0))
+    target = field.root / f"out-{ONE}"
+    with pytest.raises(DataError, match=words) as raised:
+        field.fetch()
+    assert raised.value.remedy
+    assert tree(target) == {}
+    assert not list(field.root.rglob("*evil*"))
+    assert not list(field.root.glob("parts/*/*.part"))
+
+
+def test_a_list_of_another_observation_or_without_its_good_times_is_refused(field):
+    field.serve(pack_field([(INNER, a_list(OTHER))]))
+    with pytest.raises(DataError, match=f"belongs to observation '{OTHER}', not {ONE}"):
+        field.fetch()
+    whole = a_list(ONE)
+    field.serve(pack_field([(INNER, whole[: whole.index(b"XTENSION", whole.index(b"XTENSION") + 1)])]), 1_700_000_000)
+    with pytest.raises(DataError, match="has no table"):
+        field.fetch()
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    (lambda content: content[:-2000], "ends in the middle of its gzip stream"),
+    (lambda content: content[:500] + bytes(20) + content[520:], "does not decompress|cannot be used"),
+    (lambda content: b"<!DOCTYPE html><title>moved</title>", "is a web page"),
+    (lambda content: b"", "holds nothing"),
+])  # fmt: skip
+def test_a_file_of_a_field_that_is_not_whole_is_refused(field, lists, spoil, words):
+    field.serve(spoil(pack_field(list(lists.items()))))
+    with pytest.raises(DataError, match=words):
+        field.fetch()
+
+
+def test_a_bomb_ends_at_its_limit(field, monkeypatch):
+    monkeypatch.setattr("daxa.fetch.content_check.unpacked_limit", lambda packed: 1 << 20)
+    field.serve(pack_field([(INNER, bytes(4 << 20))]))
+    with pytest.raises(DataError, match="unpacks to more than 1048576"):
+        field.fetch()
+
+
+def test_odd_names_are_passed_over_and_unpacked_tars_are_read(tmp_path):
+    content = stored("a b", b"x") + stored(".hidden/c", b"y") + stored("./d/e.fits", b"z") + END
+    (tmp_path / "x.tar").write_bytes(content)
+    assert list_members(tmp_path / "x.tar", "x.tar") == {"d/e.fits": 1}
+    assert extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "out", most=1) == 1
+    assert (tmp_path / "out").read_bytes() == b"z"
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(DataError, match="cannot have more than 0"):
+        extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "more", most=0)
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(DaxaError):
+        extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "link", most=1)
+    assert not (tmp_path / "victim").exists()
+
+
+def test_what_python_writes_for_others_is_read(tmp_path):
+    """The formats of GNU tar and ustar, with folders."""
+    for number, form in enumerate((tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT)):
+        (tmp_path / "deep" / ("n" * 60)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "deep" / ("n" * 60) / "list.fits").write_bytes(b"q" * 700)
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz", format=form) as tar:
+            tar.add(tmp_path / "deep", "./deep")
+        path = tmp_path / f"{number}.tar.gz"
+        path.write_bytes(out.getvalue())
+        assert list_members(path, path.name) == {f"deep/{'n' * 60}/list.fits": 700}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 4096))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_altered_or_cut_the_reader_refuses_or_stays_inside(tmp_path, changes, cut):
+    whole = bytearray(
+        stored("a/b.fits", b"x" * 600) + header("c", kind=tarfile.DIRTYPE) + stored("d", b"") + bytes(2048)
+    )
+    for at, value in changes:
+        whole[at] = value
+    for at in (0, 1536, 2048):  # The sums, so that more than these is looked at.
+        block = whole[at : at + 512]
+        block[148:156] = b" " * 8
+        whole[at + 148 : at + 156] = b"%06o\0 " % sum(block)
+    path = tmp_path / "x.tar"
+    path.write_bytes(whole[: len(whole) - cut])
+    try:
+        found = list_members(path, path.name)
+    except DataError:
+        return
+    assert all(safe_name(part) for name in found for part in name.split("/"))
+    assert sum(found.values()) <= len(whole)
