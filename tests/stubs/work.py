@@ -133,7 +133,7 @@ def _append(path: Path) -> None:
 
 def _paths(value: str, several: bool) -> list[Path]:
     files = [re.sub(r":[A-Za-z]\w*\Z|\[.*", "", one) for one in (value.split() if several else [value])]
-    return [Path(one) for one in files if one]
+    return [Path(one) for one in files if one and one != "NONE"]
 
 
 def _filled(run: Run, pattern: str) -> str:

@@ -9,8 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from astropy.io import fits
 
 from daxa.backends.tools.command import make_call, parse_arguments
 from daxa.backends.tools.environment import Installation, call_environment, system_parfiles
@@ -233,6 +235,9 @@ def test_every_tool_of_every_suite_has_a_stand_in_that_succeeds(suites, tmp_path
                 target.write_text("0 9 +\n")
             elif one == "imageset":
                 write_image(target, 4, 4)
+            elif name == "uvotdetect":
+                cards = {"EXPOSURE": 9.0, "CRPIX1": 1.0, "CRPIX2": 1.0, "CRVAL1": 150.0, "CRVAL2": 2.0}
+                fits.PrimaryHDU(np.ones((4, 4), np.float32), fits.Header(cards)).writeto(target)
             else:
                 write_table(target, "EVENTS", EVENTS, gti=[(0.0, 9.0)])
         if name == "odfingest":
