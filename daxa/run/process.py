@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
 from daxa.errors import ProgramError
@@ -256,8 +258,10 @@ def run_limited(
     """
     until = time.monotonic() + seconds
     with stdout.open("xb") as out, stderr.open("xb") as err:
-        child = _start(argv, cwd, environ, stdin=None, stdout=out.fileno(), stderr=err.fileno(), session=True)
+        child = None
         try:
+            with _holding_interrupts():
+                child = _start(argv, cwd, environ, stdin=None, stdout=out.fileno(), stderr=err.fileno(), session=True)
             while (left := until - time.monotonic()) > 0:
                 with suppress(subprocess.TimeoutExpired):
                     # Its number must stay its own until the group has been ended.
@@ -267,8 +271,26 @@ def run_limited(
                 if max(os.fstat(one.fileno()).st_size for one in (out, err)) > most_bytes:
                     return Limited(None, "log")
         finally:
-            end_group(child)
+            if child is not None:
+                end_group(child)
     return Limited(None, "time")
+
+
+@contextmanager
+def _holding_interrupts() -> Iterator[None]:
+    """Let an interrupt wait until a program that is being started is known, and can be ended."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *found: held.append(found))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        before(*held[0])
 
 
 def _wait(child: Child, seconds: float) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from daxa.errors import ProgramError
+from daxa.run import process
 from daxa.run.process import Limited, run_limited
 from tests.run.processes import wait_until
 
@@ -71,6 +72,22 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         limited(tmp_path, "echo $$ > child; touch started; sleep 60")
     assert wait_until(lambda: has_gone(int((tmp_path / "child").read_text())))
+
+
+def test_an_interrupt_while_it_starts_leaves_nothing_behind(tmp_path, monkeypatch):
+    start = process._start
+
+    def interrupted(*arguments: object, **options: object) -> process.Child:
+        child = start(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        (tmp_path / "child").write_text(str(child.pid))
+        return child
+
+    monkeypatch.setattr(process, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        limited(tmp_path, "sleep 60")
+    assert wait_until(lambda: has_gone(int((tmp_path / "child").read_text())))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_old_log_is_not_written_over_and_a_missing_program_is_named(tmp_path):
