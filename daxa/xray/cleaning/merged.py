@@ -30,7 +30,7 @@ __all__ = ["ListIdentity", "check_mergeable", "identity_of", "merge_events"]
 _MODE = ("DATAMODE", "OBS_MODE", "OBSMODE", "READMODE")
 _SUBMODE = ("SUBMODE", "CYCLE", "EDITMOD", "WINOPT", "SNAPTI1", "SEQPNUM")
 _FILTER = ("FILTER", "GRATING")
-_PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}_\d{3}N\d{3}_(e[12])_evt"))
+_PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}\w*_(e[12])_(?:N\d{3}_)?evt"))
 """What only the name of the archive's file shows: NuSTAR's observing mode, ACIS's interleaved frames."""
 
 _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
