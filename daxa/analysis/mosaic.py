@@ -28,6 +28,7 @@ from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import card_number, card_text
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
+from daxa.xray.imaging.exposure_map import sum_unproved
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember, ImageMember, Member
 from daxa.xray.imaging.mosaicking import (
@@ -118,7 +119,8 @@ def mosaic_archive(
     if there := [path for path in files.values() if path.exists()]:
         raise StorageError("exists", f"{there[0]} already exists", remedy="choose another directory, or remove it")
     _check_numbers(found, pixel_arcsec, weights or {})
-    members = [find_member(one, (weights or {}).get(one.instrument, 1.0)) for one in _without_parts(found)]
+    wholes = _without_parts(found)
+    members = [find_member(one, (weights or {}).get(one.instrument, 1.0)) for one in wholes]
     target = mosaic_grid(members, pixel_arcsec or max(map(_pixel_of, members)))
     ended = 0
 
@@ -130,6 +132,7 @@ def mosaic_archive(
     mosaic = less_readout(make_mosaic(members, target, observe=report))
     if (subtracted := readout_subtracted(members)) is not None:
         mosaic.header["OOTCORR"] = (subtracted, "out-of-time events subtracted")
+    mosaic.header.update(sum_unproved(_read(one.expmap, is_map=True)[1] for one in wholes))
     without = tuple(member.name for member in members if isinstance(member, ImageMember))
     result = MosaicResult(mosaic, band, tuple(member.name for member in members), without, files)
     _write(place, result)

@@ -12,6 +12,9 @@ from daxa.missions.spec import MissionSpec, NativeInput
 __all__ = ["FileChoice", "choose_files", "compile_extra", "literal_prefix"]
 
 _ENCRYPTED = (".gpg", ".pgp")
+_MOVED = ("before", "after")
+_VARYING = ("version", "default", *_MOVED)
+"""Groups of a `NativeInput.pattern` that match different text in names of one file."""
 
 
 @dataclass(frozen=True, order=True)
@@ -89,21 +92,26 @@ def choose_files(
 def _newest(item: NativeInput, obs_id: str, paths: Sequence[str]) -> list[FileChoice]:
     """The files of one declaration, of each only the highest version."""
     pattern = item.regex(obs_id)
-    versions: dict[str, list[tuple[int, str]]] = {}
+    versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for path in paths:
         if match := pattern.fullmatch(path):
-            key, version = path, 0
-            if "version" in pattern.groupindex:
-                start, end = match.span("version")
-                key, version = f"{path[:start]}*{path[end:]}", int(match["version"])
-            if "default" in pattern.groupindex and match["default"]:
-                start, end = match.span("default")
-                key = key[:start] + key[end:]
-            versions.setdefault(key, []).append((version, path))
+            named = match.groupdict()
+            version = int(named["version"]) if named.get("version") else 0
+            versions.setdefault(_file_of(match), []).append((version, path))
     return [
         FileChoice(newest[1], item.kind, item.curves, tuple(path for _, path in older))
         for newest, *older in (sorted(found, reverse=True) for found in versions.values())
     ]
+
+
+def _file_of(match: re.Match[str]) -> tuple[str, str]:
+    """What all names of one file have in common: the name without what may differ, and what may change its place."""
+    name = match.string
+    spans = [match.span(group) for group in _VARYING if match.groupdict().get(group)]
+    for start, end in sorted(spans, reverse=True):
+        name = f"{name[:start]}{name[end:]}"
+    moved = "".join(match.groupdict().get(group) or "" for group in _MOVED)
+    return name, moved.replace("_", "")
 
 
 def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: list[str], kinds: set[str]) -> None:

@@ -312,7 +312,7 @@ def _check_files(spec: MissionSpec) -> None:
         groups = set(item.regex(spec.id_example).groupindex)
         _require(
             spec,
-            groups <= {"exposure", "version", "default"},
+            groups <= {"exposure", "version", "default", "before", "after"},
             f"has a pattern with the groups {sorted(groups)}: {item.pattern}",
         )
         places = (spec if item in spec.native_inputs else spec.starting_from(spec.raw_inputs)).listings

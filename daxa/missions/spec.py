@@ -102,7 +102,8 @@ class NativeInput:
         is replaced by the ObsID (``{obs_id:>05}`` pads), as are the fields of a directory.
         What its group ``exposure`` matches distinguishes the lists of one instrument, where
         their headers do not; what ``version`` matches distinguishes deliveries of one file, of
-        which the highest is taken; what ``default`` matches may be left out of the name of the same file.
+        which the highest is taken; what ``default`` matches may be left out of the name of the same file,
+        and what ``before`` matches may stand where ``after`` does, without underscores.
     instrument
         The instrument whose data it holds, '' when it serves all of them: its header then
         says which it was.

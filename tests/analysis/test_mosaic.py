@@ -57,6 +57,18 @@ def test_counts_are_kept_and_exposures_add(archive, tmp_path):
     )
 
 
+def test_what_no_reference_confirms_of_a_map_is_said_of_the_sum(tmp_path):
+    root = make_archive(tmp_path / "made", [HERE, BESIDE]).root
+    one = min(root.rglob("*-expmap.fits"))
+    for remark, error in (("no vignetting", None), ("pn above 2 keV", 0.08)):
+        fits.setval(one, "UNVERIF", value=remark)
+        if error:
+            fits.setval(one, "UNVERERR", value=error)
+        made = daxa.Archive(root).mosaic(tmp_path / remark, missions=["xmm"], band=(0.5, 2.0))
+        header = fits.getheader(made.files["expmap"])
+        assert (header["UNVERIF"], header.get("UNVERERR")) == (remark, error)
+
+
 def test_the_same_mosaic_has_the_same_bytes(archive, tmp_path):
     one, two = (archive.mosaic(tmp_path / name, missions=["xmm"], band=(0.5, 2.0)).files for name in ("one", "two"))
     assert [one[kind].read_bytes() for kind in one] == [two[kind].read_bytes() for kind in two]

@@ -72,6 +72,16 @@ def test_a_name_without_its_only_interval_is_of_the_same_file():
     assert chosen == {paths[1]: (paths[0],), paths[2]: (paths[3],), paths[4]: ()}
 
 
+@pytest.mark.parametrize("end", ["evt2", "bpix1"])
+def test_the_exposure_before_and_behind_the_version_names_the_same_file(end):
+    names = ("acisf01578_e1_N003", "acisf01578_000N004_e1", "acisf01578_e2N002", "acisf01578_000_e2_N003")
+    paths = [f"primary/{name}_{end}.fits.gz" for name in (*names, "acisf01578_001N001_e1")]
+    events = "primary/acisf01578_002N001_evt2.fits.gz"
+    chosen = choose_files(CHANDRA, "1578", ["ACIS"], [*paths, events])
+    found = {choice.path: choice.older for choice in chosen if choice.path != events}
+    assert found == {paths[1]: (paths[0],), paths[3]: (paths[2],), paths[4]: ()}
+
+
 def test_versions_of_ixpe():
     paths = [f"event_l2/ixpe01903701_det{unit}_evt2_v{version}.fits.gz" for unit in (1, 2) for version in ("02", "10")]
     chosen = choose_files(find_mission("ixpe"), "01903701", ["DU1", "DU2", "DU3"], paths)

@@ -20,7 +20,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
 from daxa.run.task import Task
 from daxa.xray.eventlists.cards import card_text, card_value
-from daxa.xray.imaging.exposure_map import Cards
+from daxa.xray.imaging.exposure_map import Cards, sum_unproved
 from daxa.xray.imaging.image import ImageGrid, grid_cards
 from daxa.xray.imaging.members import EventMember
 from daxa.xray.imaging.mosaicking import (
@@ -160,6 +160,7 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
     for number, (one, how) in enumerate(parts, start=1):
         header[f"MOSW{number:04d}"] = (one.weight, "weight of its exposure")
         header[f"MOSE{number:04d}"] = (how["EXPMETH"][0], "how its exposure map was made")
+    header.update(sum_unproved({key: value for key, (value, _) in how.items()} for _, how in parts))
     return replace(made, header=header)
 
 

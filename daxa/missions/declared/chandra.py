@@ -22,8 +22,8 @@ from daxa.missions.spec import (
 _INTERVAL = r"((?P<default>_000)|_\d{3})?"
 """The observing interval; some names leave the only one out, and are names of the same file."""
 
-_ACIS = r"acisf{obs_id:>05}" + _INTERVAL + r"(_e[12])?_?N(?P<version>\d{3})(_e[12])?"
-"""Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have separate files."""
+_ACIS = r"acisf{obs_id:>05}" + _INTERVAL + r"(?P<before>(_e[12])?_?)N(?P<version>\d{3})(?P<after>(_e[12])?)"
+"""Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have separate files, named in either order."""
 
 # The Chandra Data Archive itself; what CIAO's download_chandra_obsid walks (ahelp download_chandra_obsid).
 _CXC = Mirror("https://cxc.cfa.harvard.edu/cdaftp", "apache", "byobsid/{last}/{obs_id}")

@@ -7,6 +7,7 @@ name, for a merged list has one header, which would be wrong.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,12 @@ __all__ = ["ListIdentity", "check_mergeable", "identity_of", "merge_events"]
 _MODE = ("DATAMODE", "OBS_MODE", "OBSMODE", "READMODE")
 _SUBMODE = ("SUBMODE", "CYCLE", "EDITMOD", "WINOPT", "SNAPTI1", "SEQPNUM")
 _FILTER = ("FILTER", "GRATING")
-_PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}_\d{3}N\d{3}_(e[12])_evt"))
+_PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}\w*_(e[12])_(?:N\d{3}_)?evt"))
 """What only the name of the archive's file shows: NuSTAR's observing mode, ACIS's interleaved frames."""
+
+_POINTING = ("RA_PNT", "DEC_PNT", "PA_PNT")
+_APART, _TURNED = 30.0, 0.5
+"""Arcsec and degrees by which pointing and roll may differ: vignetting at 15 arcmin changes by some percent then."""
 
 _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 """Tables whose rows all parts contribute."""
@@ -108,8 +113,8 @@ def check_mergeable(lists: Sequence[EventList]) -> None:
     ------
     NotPossible
         They differ in mission, instrument, observation, mode, submode, filter, chips, part
-        (never NuSTAR 01 with 06, ACIS e1 with e2), columns, coordinates or clock, or their good
-        times overlap, so that an event may be in both.
+        (never NuSTAR 01 with 06, ACIS e1 with e2), columns, coordinates, clock or pointing, or their
+        good times overlap, so that an event may be in both.
     """
     first = lists[0]
     for other in lists[1:]:
@@ -142,10 +147,32 @@ def _differences(first: EventList, other: EventList) -> list[str]:
         differs.append("their sky coordinates differ")
     if first.rows.dtype != other.rows.dtype or _scales(first) != _scales(other):
         differs.append("their columns differ")
-    problem, _ = compare_clocks(other.header, first.clock, first.header, first.primary, other.primary)
-    if problem or first.clock.unit != other.clock.unit:
-        differs.append(f"their clocks differ: the second {problem or 'has another unit'}")
-    return differs
+    # A TIMEZERO that one of the files lacks is a difference: within a file it need not be.
+    problem, assumed = compare_clocks(other.header, first.clock, first.header, first.primary, other.primary)
+    if problem or assumed or first.clock.unit != other.clock.unit:
+        unlike = "has another TIMEZERO" if assumed else "has another unit"
+        differs.append(f"their clocks differ: the second {problem or unlike}")
+    return [*differs, *_pointings(first, other)]
+
+
+def _pointings(first: EventList, other: EventList) -> list[str]:
+    """How far apart the telescope pointed, where both lists say it: one exposure map has one axis and one roll."""
+    (ra, dec, roll), (ra2, dec2, roll2) = map(_pointing, (first, other))
+    apart = 3600.0 * math.hypot(_turned(ra2 - ra) * math.cos(math.radians(dec)), dec2 - dec)
+    differs = [f"they point to places {apart:.0f} arcsec apart"] if apart > _APART else []
+    turned = abs(_turned(roll2 - roll))
+    return [*differs, f"they are turned by {turned:.2f} deg"] if turned > _TURNED else differs
+
+
+def _pointing(events: EventList) -> tuple[float, float, float]:
+    headers = [events.header if card_text(events.header, key) else events.primary for key in _POINTING]
+    ra, dec, roll = (card_number(header, key, math.nan) for header, key in zip(headers, _POINTING, strict=True))
+    return ra, dec, roll
+
+
+def _turned(degrees: float) -> float:
+    """An angle as -180 to 180 degrees."""
+    return math.remainder(degrees, 360.0) if math.isfinite(degrees) else math.nan
 
 
 def _scales(events: EventList) -> list[dict | None]:
@@ -216,11 +243,12 @@ def _join(path: Path, parts: Sequence[tuple[EventList, Cut]]) -> None:
     rows = rows.astype(first.rows.dtype)
     order = np.argsort(np.asarray(rows[_name(rows, first.format.time_column)]), kind="stable")
     units = [first.primary.tostring().encode("ascii")]
-    for table in first.tables:
+    lists = [events for events, _ in parts]
+    for table in _tables_of(lists):
         if table.name == "EVENTS":
-            header, body = _widened(table.header, [events for events, _ in parts]), rows[order]
+            header, body = _widened(table.header, lists), rows[order]
         else:
-            header, body = table.header.copy(), _rows_of_all(table, [events for events, _ in parts])
+            header, body = table.header.copy(), _rows_of_all(table, lists)
         header["NAXIS2"] = len(body)
         units.append(_unit(header, body))
     with path.open("xb") as out:
@@ -237,18 +265,29 @@ def _unit(header: fits.Header, body: np.ndarray) -> bytes:
     return header.tostring().encode("ascii") + data + bytes(-len(data) % 2880)
 
 
+def _tables_of(lists: Sequence[EventList]) -> list[FitsTable]:
+    """The tables of the first list, and those of others to which all contribute and which it does not have."""
+    tables = list(lists[0].tables)
+    known = {(table.name, table.version) for table in tables}
+    for table in (one for events in lists[1:] for one in events.tables):
+        if _TOGETHER.fullmatch(table.name) and (table.name, table.version) not in known:
+            known.add((table.name, table.version))
+            tables.append(table)
+    return tables
+
+
 def _rows_of_all(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
     own = table.rows()
     if not _TOGETHER.fullmatch(table.name):
         return own
-    others = [found.rows() for events in lists[1:] if (found := events.find_table(table.name, table.version))]
-    if any(rows.dtype != own.dtype for rows in others):
+    all_rows = [found.rows() for events in lists if (found := events.find_table(table.name, table.version))]
+    if any(rows.dtype != own.dtype for rows in all_rows):
         raise NotPossible(
             "merge",
             f"the tables {table.name} of observation {lists[0].obs_id} have different columns",
             remedy="process its exposures one by one",
         )
-    joined = np.concatenate([own, *others]).astype(own.dtype)
+    joined = np.concatenate(all_rows).astype(own.dtype)
     if table.name.startswith("BADPIX"):
         _, first = np.unique(np.frombuffer(joined.tobytes(), f"V{own.dtype.itemsize}"), return_index=True)
         return joined[np.sort(first)]

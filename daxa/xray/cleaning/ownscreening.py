@@ -17,6 +17,7 @@ from daxa.xray.cleaning.screening import screening_for
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.expression import bind_expression, parse_expression
+from daxa.xray.eventlists.fits_tables import read_column
 from daxa.xray.eventlists.rules import Either, Range, Rule, without
 
 __all__ = [
@@ -144,12 +145,14 @@ def own_rules(events: EventList, own: OwnScreening, *, energies: bool = True) ->
         rules = (*(one for one in rules if not _is_on(one, column)), rule)
     if own.flags:
         column = _column_of(events, standard, _FLAGS, "flags", "flags")
-        word, *_ = [one for one in screening_for(events) if _is_on(one, column)]
+        # A flag word may be several rules, such as bits that must be set and others that must not be.
+        word = [one for one in screening_for(events) if isinstance(one, Rule) and _is_on(one, column)]
         rules = tuple(one for one in rules if not _is_on(one, column))
         if own.flags == "word":
-            rules = (word, *rules)
+            rules = (*([one for one in word if one.op != "equal"] or word[:1]), *rules)
         elif mask := _MASK.fullmatch(own.flags):
-            bits = word.bits if isinstance(word, Rule) else 0
+            bits = word[0].bits
+            _check_width(events, column, int(mask[1], 16))
             rules = (Rule(column, "bits_clear", int(mask[1], 16), "asked for: clean.flags", bits=bits), *rules)
     if own.expression:
         rules = (*rules, *_expressed(events, own.expression, rules))
@@ -247,6 +250,19 @@ def _columns(either: Either) -> set[str]:
 
 def _is_on(rule: Rule | Either, column: str) -> bool:
     return isinstance(rule, Rule) and rule.column.upper() == column.upper()
+
+
+def _check_width(events: EventList, column: str, mask: int) -> None:
+    """Refuse a mask with bits that the column does not have, or a column of so many bits that masks are not read."""
+    kind = read_column(events.rows[:0], column, opaque=True).dtype
+    width = 8 * kind.itemsize
+    if kind.kind not in "iu" or mask.bit_length() > width:
+        why = f"has {width} bits" if kind.kind in "iu" else "is not a column of 8, 16, 32 or 64 bits"
+        raise NotPossible(
+            "flags",
+            f"clean.flags cannot be {mask:#x} for {events.path.name} ({events.obs_id}): {column} {why}",
+            remedy='choose a mask of that many bits, "word" or "none"',
+        )
 
 
 def _column_of(

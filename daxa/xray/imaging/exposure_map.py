@@ -7,7 +7,7 @@ one (``VIGNET = F``) a source off the axis was seen with less area than the map 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from daxa.xray.imaging.occupancy import occupied
 from daxa.xray.imaging.vignetting import Vignetting, axis_pixel, unproved
 from daxa.xray.telescopes.registry import camera_of
 
-__all__ = ["Cards", "coverage", "dither_kernel", "exposure_map", "smeared"]
+__all__ = ["Cards", "coverage", "dither_kernel", "exposure_map", "smeared", "sum_unproved"]
 
 Cards = Mapping[str, tuple[object, str]]
 """Keyword to (value, comment)."""
@@ -284,6 +284,36 @@ def _unproved(events: EventList, curve: Vignetting | None) -> Cards:
         cards["UNVERIF"] = (what, "unproved")
     if what and np.isfinite(error):
         cards["UNVERERR"] = (error, "relative error that is expected there")
+    return cards
+
+
+def sum_unproved(maps: Iterable[Mapping[str, object]]) -> dict[str, str | float]:
+    """Cards UNVERIF and UNVERERR of a sum of exposure maps, from those of its parts.
+
+    Parameters
+    ----------
+    maps
+        Keyword to value of each part, such as its header.
+
+    Returns
+    -------
+    dict
+        Each remark once, joined; the largest relative error, where every unproved part has one.
+
+    Examples
+    --------
+    >>> sum_unproved([{"UNVERIF": "a", "UNVERERR": 0.08}, {}, {"UNVERIF": "b", "UNVERERR": 0.06}])
+    {'UNVERIF': 'a; b', 'UNVERERR': 0.08}
+    >>> sum_unproved([{"UNVERIF": "a", "UNVERERR": 0.08}, {"UNVERIF": "c"}])
+    {'UNVERIF': 'a; c'}
+    """
+    marked = [one for one in maps if one.get("UNVERIF")]
+    if not marked:
+        return {}
+    cards: dict[str, str | float] = {"UNVERIF": "; ".join(dict.fromkeys(str(one["UNVERIF"]) for one in marked))}
+    errors = [error for one in marked if isinstance(error := one.get("UNVERERR"), int | float)]
+    if len(errors) == len(marked):
+        cards["UNVERERR"] = max(errors)
     return cards
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import column_names, read_column
+from daxa.xray.eventlists.fits_tables import column_names, column_null, read_column
 from daxa.xray.eventlists.formats import card_number
 from daxa.xray.eventlists.gti import union
 from daxa.xray.eventlists.rules import Rule
@@ -213,8 +213,8 @@ def _known(events: EventList, name: str, rows: np.ndarray) -> np.ndarray:
     if column.dtype.kind == "f":
         return np.isfinite(column)
     names = [one.lower() for one in column_names(events.rows)]
-    null = card_number(events.header, f"TNULL{names.index(name.lower()) + 1}", np.inf)
-    return column != null
+    null = column_null(events.header, names.index(name.lower()) + 1)
+    return np.ones(len(column), dtype=bool) if null is None else column != null
 
 
 def _orient(source: np.ndarray, target: np.ndarray, scale: float, turn: np.ndarray) -> tuple[np.ndarray, float]:

@@ -45,6 +45,8 @@ def test_other_pixels_of_the_sky_are_binned_again(cameras, tmp_path):
     sky = replace(second.sky, crval=(second.sky.crval[0] + 0.05, second.sky.crval[1] - 0.03))
     parts = [part(first), part(replace(second, sky_grid=sky))]
     members = [one for one, _ in parts]
+    how = {"UNVERIF": ("pn above 2 keV", "unproved"), "UNVERERR": (0.08, "")}
+    parts[1] = parts[1][0], HOW | how
     assert on_one_grid(members) == members
     assert combine(TASK, parts, BAND, tmp_path, io.StringIO(), picture=True)
     made = {path.name.rsplit("-", 1)[1]: path for path in tmp_path.iterdir()}
@@ -53,6 +55,8 @@ def test_other_pixels_of_the_sky_are_binned_again(cameras, tmp_path):
     assert counts.sum() == kept(*members)
     assert "CDELT1L" not in header
     assert header["VIGNET"] is False
+    described = fits.getheader(made["combinedexpmap.fits"])
+    assert (described["UNVERIF"], described["UNVERERR"]) == ("pn above 2 keV", 0.08)
     area = sum(one.exposure.sum(dtype=float) for one in members)
     assert fits.getdata(made["combinedexpmap.fits"]).sum(dtype=float) == pytest.approx(area, rel=1e-3)
 

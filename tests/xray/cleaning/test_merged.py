@@ -82,6 +82,8 @@ def test_live_time_of_the_whole_is_that_of_its_frames(real_data, tmp_path):
         ("chandra-18461", {"GRATING": "HETG"}, "filter"),
         ("nustar-30101031002", {"OBSMODE": "SCIENCE_SC"}, "mode"),
         ("nustar-30101031002", {"MJDREFI": 51544}, "clocks"),
+        ("xmm-0404910601-m1", {"RA_PNT": 149.7, "DEC_PNT": -11.1}, "arcsec apart"),
+        ("xmm-0404910601-m1", {"PA_PNT": 3.0}, "turned by"),
     ],
 )
 def test_different_modes_are_refused(real_data, name, cards, word):
@@ -101,11 +103,33 @@ def test_what_only_file_names_show_is_refused(real_data):
     assert (identity_of(science).part, identity_of(other).part) == ("01", "06")
     with pytest.raises(NotPossible, match="part is '01' and '06'"):
         check_mergeable([science, other])
-    e1, e2 = (
-        replace(one, path=Path(f"acisf00754_000N004_{part}_evt2.fits")) for one, part in ((early, "e1"), (late, "e2"))
-    )
-    with pytest.raises(NotPossible, match="part is 'e1' and 'e2'"):
-        check_mergeable([e1, e2])
+    for name in ("acisf00754_000N004_{}_evt2.fits", "acisf00754_{}_N004_evt2.fits"):
+        e1, e2 = (replace(one, path=Path(name.format(part))) for one, part in ((early, "e1"), (late, "e2")))
+        with pytest.raises(NotPossible, match="part is 'e1' and 'e2'"):
+            check_mergeable([e1, e2])
+
+
+def test_a_zero_of_time_that_only_one_list_has_is_another_clock(real_data):
+    events = open_events(real_data / LISTS["xmm-0404910601-m1"].path)
+    early, late = (with_cut(events, one) for one in halves(events))
+    del early.header["TIMEZERO"]
+    check_mergeable([early, late])
+    late = with_cut(late, Cut((), late.gtis), TIMEZERO=5000.0)
+    with pytest.raises(NotPossible, match="clocks differ: the second"):
+        check_mergeable([early, late])
+    shifted = replace(late, clock=replace(late.clock, zero=5000.0))
+    for pair in ([early, shifted], [shifted, early]):
+        with pytest.raises(NotPossible, match="clocks differ: the second"):
+            check_mergeable(pair)
+
+
+def test_bad_pixels_that_only_the_second_list_names_are_kept(real_data, tmp_path):
+    events = open_events(real_data / LISTS["xmm-0404910601-m1"].path)
+    early, late = halves(events)
+    first = with_cut(events, early)
+    first = replace(first, tables=tuple(one for one in first.tables if one.name != "BADPIX03"))
+    merged = merge_events(tmp_path / "m.fits", [(first, early), (with_cut(events, late), late)], {})
+    assert merged.find_table("BADPIX03").rows().tobytes() == events.find_table("BADPIX03").rows().tobytes()
 
 
 def test_other_chips_cameras_and_observations_are_refused(real_data):

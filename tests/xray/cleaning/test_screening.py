@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import select, standard_cut
@@ -24,6 +25,8 @@ from daxa.xray.eventlists.formats import FORMATS
 from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import LISTS, with_rows
+
+GRADED = [("GRADE", ">i2"), ("STATUS", ">i4")]
 
 
 @pytest.fixture
@@ -253,3 +256,14 @@ def test_what_a_tool_cannot_say_is_refused(rule, dialect):
     with pytest.raises(NotPossible) as problem:
         rules_expression([rule], dialect)
     assert problem.value.code == "impossible.expression"
+
+
+def test_p_sum_lists_of_suzaku_have_grades_of_their_own(tmp_path):
+    """Sums of columns have other grades than 3x3 and 5x5 pixels: 0, 1 and 2."""
+    path = make_list("suzaku-xis1", tmp_path / "psum.fits", count=200)
+    assert rules_mask(screening_for(open_events(path)), np.array([(1, 0)], dtype=GRADED)).tolist() == [False]
+    fits.setval(path, "DATAMODE", value="TIMING", ext=1)
+    events = open_events(path)
+    rows = np.array([(grade, 0) for grade in range(8)], dtype=GRADED)
+    assert rules_mask(screening_for(events), rows).tolist() == [True] * 3 + [False] * 5
+    assert "one coordinate" in events.why_not("image")

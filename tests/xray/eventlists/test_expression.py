@@ -27,6 +27,7 @@ from daxa.xray.cleaning.subspace import read_subspace, subspace_mask
 from daxa.xray.eventlists.expression import bind_expression, parse_expression
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.rules import rules_cfitsio, rules_expression, rules_mask, rules_text
+from tests.xray.madelists import make_list
 from tests.xray.reallists import LISTS, with_rows
 
 
@@ -197,6 +198,27 @@ def test_no_request_is_the_standard_screening(mos):
     assert own_cards(OwnScreening(False)) == {"SCREENED": ("none", "event screening")}
     word = own_rules(mos, OwnScreening(flags="word"))
     assert [rule.op for rule in word if rule.column == "FLAG"] == ["bits_clear"]
+
+
+def test_a_flag_word_of_several_rules_is_kept_whole(tmp_path):
+    """NICER's: the slow chain triggered, and nothing else did."""
+    events = open_events(make_list("nicer", tmp_path / "nicer.fits", count=500))
+    standard = [rule for rule in screening_for(events) if rule.column == "EVENT_FLAGS"]
+    word = own_rules(events, OwnScreening(False, flags="word"))
+    assert list(word) == standard
+    assert {rule.op for rule in word} == {"bits_set", "bits_clear"}
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [("nicer", "0x100"), ("swift-pc", "0x10000"), ("xrism-resolve", "0x1ffff"), ("xrism-xtend", "0x1")],
+)
+def test_a_mask_of_bits_that_the_column_does_not_have_is_refused(tmp_path, name, mask):
+    events = open_events(make_list(name, tmp_path / "made.fits", count=50))
+    with pytest.raises(NotPossible, match=f"clean.flags cannot be {mask}"):
+        own_rules(events, OwnScreening(flags=mask))
+    if name != "xrism-xtend":
+        assert own_rules(events, OwnScreening(flags="0x80"))
 
 
 def test_tools_get_their_own_expressions(mos, acis):

@@ -11,7 +11,7 @@ from astropy.io import fits
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import read_column
+from daxa.xray.eventlists.fits_tables import read_column, row_type
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.rules import Either, Rule
 from daxa.xray.imaging.exposure_map import coverage, exposure_map
@@ -205,6 +205,22 @@ def test_a_few_events_place_a_chip_as_many_do(real_data):
         away = corners @ module.matrix.T + module.origin - corners @ many[module.chip].matrix.T
         # Half an arcsecond of 0.05 arcsec pixels.
         assert np.abs(away - many[module.chip].origin).max() < 20
+
+
+def test_events_without_a_place_on_the_detector_do_not_move_the_chips(real_data):
+    """TNULL is a stored number: in a column with TZERO it is another one than what is read."""
+    events = open_events(real_data / MOS1)
+    cut, known = standard_cut(events), events.rows[::9].copy()
+    rows, header = known.copy(), events.header.copy()
+    for name in ("DETX", "DETY"):
+        number = 1 + rows.dtype.names.index(name)
+        header.update({f"TZERO{number}": 1000, f"TNULL{number}": -32768})
+        rows[name] -= 1000
+        rows[name][::3] = -32768
+    scaled = replace(events, header=header, rows=rows.view(row_type(header, "scaled")))
+    found = {module.chip: module for module in find_footprint(scaled, cut).modules}
+    for module in find_footprint(cut_rows(events, np.delete(known, np.s_[::3])), cut).modules:
+        assert np.allclose(found[module.chip].origin, module.origin, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", LISTS)

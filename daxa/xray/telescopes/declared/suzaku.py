@@ -1,6 +1,6 @@
 """Suzaku XIS.
 
-Sources: aepipeline of HEASoft (grades); what xisputpixelquality records in a real list
+Sources: aepipeline of HEASoft (grades, and those of the P-sum mode); what xisputpixelquality records in a real list
 (STATUS: the 19 lowest bits, up to 524287, are safe); the Suzaku data reduction guide
 (3.65 eV channels, TCDLT 2.895e-4 deg); xselect.mdb.
 """
@@ -16,13 +16,15 @@ from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 __all__ = ["TELESCOPE"]
 
 _SOURCE = "aepipeline: standard event screening of the XIS; lists record GRADE 0:0,2:4,6:6"
+_PSUM = "aepipeline: event screening of the XIS in P-sum mode, grades 0 to 2"
 _QUALITY = "xisputpixelquality, as lists record it: 524287 SAFE(B0-18)"
 
 
-def _xis(instrument: str) -> EventFormat:
+def _xis(instrument: str, mode: str, grades: Rule) -> EventFormat:
     return EventFormat(
         mission="suzaku",
         instrument=instrument,
+        mode=mode,
         pi_to_kev=(0.0, 3.65e-3),
         pi_limits=(0, 4095),
         pixel_arcsec=1.0422,
@@ -30,7 +32,7 @@ def _xis(instrument: str) -> EventFormat:
         sky_limits=(1, 1536),
         field_arcmin=12.5,
         rules=(
-            Rule("GRADE", "in", (0, 2, 3, 4, 6), _SOURCE),
+            grades,
             Rule("STATUS", "between", (0, 524287), _QUALITY),
         ),
         refusals=(Refusal("image", "its P-sum mode keeps one coordinate only", card="DATAMODE", values=("TIMING",)),),
@@ -38,7 +40,14 @@ def _xis(instrument: str) -> EventFormat:
     )
 
 
-_FORMATS: Formats = {(name,): _xis(name) for name in ("XIS0", "XIS1", "XIS2", "XIS3")}
+_NAMES = ("XIS0", "XIS1", "XIS2", "XIS3")
+_GRADES = Rule("GRADE", "in", (0, 2, 3, 4, 6), _SOURCE)
+_PSUM_GRADES = Rule("GRADE", "between", (0, 2), _PSUM)
+
+_FORMATS: Formats = {
+    **{(name,): _xis(name, "", _GRADES) for name in _NAMES},
+    **{(name, "TIMING"): _xis(name, "PSUM", _PSUM_GRADES) for name in _NAMES},
+}
 
 
 def _spread(_kev: float, _arcmin: float) -> Eef:
