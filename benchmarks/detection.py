@@ -374,16 +374,16 @@ def _is_far(places: np.ndarray) -> np.ndarray:
 def _counted(places: dict[str, np.ndarray], images: dict) -> list[float]:
     """Confirmed sources, others, and how many of as many places are confirmed by chance."""
     far = {camera: own[_is_far(own)] for camera, own in places.items()}
-    good = np.concatenate([_seen_elsewhere(own, images, camera) for camera, own in far.items()])
+    good = np.concatenate([seen_elsewhere(own, images, camera) for camera, own in far.items()])
     moved = [
-        _seen_elsewhere(own + shift, images, camera).sum()
+        seen_elsewhere(own + shift, images, camera).sum()
         for camera, own in far.items()
         for shift in ((MOVED, 0), (-MOVED, 0), (0, MOVED), (0, -MOVED))
     ]
     return [int(good.sum()), int((~good).sum()), float(sum(moved)) / 4.0]
 
 
-def _seen_elsewhere(places: np.ndarray, images: dict, camera: str) -> np.ndarray:
+def seen_elsewhere(places: np.ndarray, images: dict, camera: str) -> np.ndarray:
     """Whether the other cameras hold more counts at places than the surroundings make."""
     from scipy.special import pdtrc
 

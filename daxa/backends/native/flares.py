@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from daxa.backends.native.exposure import ExposureTask, band_channels, band_text
 from daxa.backends.native.parameters import CleanParameters
 from daxa.xray.cleaning.bandscreen import BandPass, BandScreen, final_status, screen_bands
@@ -92,11 +90,13 @@ def find_flares(exposure: ExposureTask, cut: Cut, parameters: CleanParameters) -
         if not one.applied:
             exposure.say("this screen is not applied: it would leave almost no time")
     for left in later.residuals:
-        if np.isfinite(left.excess):
+        if left.is_measured:
             exposure.say(
                 f"flares leave {100 * left.excess:+.1f} +- {100 * left.error:.1f} % of the quiescent rate "
                 f"at {band_text(left.band)}"
             )
+        else:
+            exposure.say(_unmeasured(left.band))
     exposure.say(f"flares: {status} after all screens, {100 * kept:.1f} % of the time kept")
     return FlareScreens(first, later, cards)
 
@@ -118,7 +118,7 @@ def _left(residuals: tuple[FlareResidual, ...]) -> Iterator[tuple[str, tuple[obj
     for number, one in enumerate(residuals, start=1):
         yield f"FLRLO{number}", (one.band[0], "[keV] a band that was looked at")
         yield f"FLRHI{number}", (one.band[1], "[keV] a band that was looked at")
-        if math.isfinite(one.excess):
+        if one.is_measured:
             yield f"FLREX{number}", (round(one.excess, 4), "mean rate kept over quiescent rate, minus 1")
             yield f"FLRER{number}", (round(one.error, 4), "its standard error")
 
@@ -143,6 +143,10 @@ def _within(screen: FlareScreen, before: FlareScreen) -> FlareScreen:
     return replace(screen, result=replace(screen.result, gti=intersect(screen.result.gti, before.result.gti)))
 
 
+def _unmeasured(band: tuple[float, float]) -> str:
+    return f"too few counts at {band_text(band)} to measure what flares leave there"
+
+
 def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | None) -> Cards:
     """What flares left in a band, from the cards of the cleaned list, or else measured in it."""
     header = exposure.events.header
@@ -158,12 +162,15 @@ def left_in_band(exposure: ExposureTask, cut: Cut, band: tuple[float, float] | N
         if band == (card_number(header, f"FLRLO{number}"), card_number(header, f"FLRHI{number}")):
             excess, error = (card_number(header, f"{word}{number}", math.nan) for word in ("FLREX", "FLRER"))
             break
+    if status == "SPARSE" and "FLARERAT" in header:
+        # Flares were screened for; it may be another band that could not be measured.
+        status = "GOOD"
     if status == "GOOD" and excess > MOST_LEFT:
         status = "INTERMEDIATE"
         exposure.say(f"flares leave {100 * excess:+.1f} % of the quiescent rate at {band_text(band)}")
     if status == "GOOD" and math.isnan(excess):
         status = "SPARSE"
-        exposure.say(f"too few counts at {band_text(band)} to measure what flares leave there")
+        exposure.say(_unmeasured(band))
     cards: Cards = {"FLARESTA": (status, "flares in this band")}
     if math.isfinite(excess):
         cards["FLREX"] = (round(excess, 4), "mean rate over quiescent rate, minus 1")

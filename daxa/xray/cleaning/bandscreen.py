@@ -149,9 +149,10 @@ def final_status(first: FlareStatus, screen: BandScreen, kept: float) -> FlareSt
     Returns
     -------
     FlareStatus
-        ``Good`` only where no band is more than `MOST_LEFT` above quiescence and a fifth of the time
-        is left; ``Bad`` where less is left or the first screen found no quiescence; of too few counts
-        (``Sparse``) and variable sources the first screen's status holds.
+        ``Good`` only where every band was measured, none is more than `MOST_LEFT` above quiescence and a
+        fifth of the time is left; ``Sparse`` where the counts of a band are too few to measure it; ``Bad``
+        where less time is left or the first screen found no quiescence; of too few counts and variable
+        sources the first screen's status holds.
     """
     if first in {"Sparse", "source-variability"}:
         return first
@@ -162,7 +163,10 @@ def final_status(first: FlareStatus, screen: BandScreen, kept: float) -> FlareSt
     # A screen of softer light than particles': what it kept for a source's sake is not a measure of flares.
     if any(one.screen.result.status == "source-variability" for one in screen.passes):
         return "source-variability"
-    return "Good" if screen.passes else first
+    status: FlareStatus = "Good" if screen.passes else first
+    if status == "Good" and not all(one.is_measured for one in screen.residuals):
+        return "Sparse"
+    return status
 
 
 def _longest(gtis: Mapping[int, np.ndarray]) -> float:

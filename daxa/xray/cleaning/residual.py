@@ -46,6 +46,11 @@ class FlareResidual:
     error: float
 
     @property
+    def is_measured(self) -> bool:
+        """Whether there were counts enough to judge."""
+        return math.isfinite(self.excess)
+
+    @property
     def is_low(self) -> bool:
         """Whether no more is left than a good exposure may have; True where it is not known."""
         return not self.excess > MOST_LEFT

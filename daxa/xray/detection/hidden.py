@@ -42,14 +42,7 @@ few in a hundred lie at the lower one by as much.
 _STEP = 1.08
 _STEPS = 60
 _DEEP = 2.5
-"""Likelihood, ln, below the best one's that profiles reach."""
-
-_DEEPER = 0.4
-"""Fall of the likelihood within one standard deviation, beyond 1/2, for a source that is hidden altogether.
-
-The profile of what is hidden is not a parabola, and often has two peaks: with this the rates of
-made sources of 60 to 600 counts on and beside gaps scatter by what their errors say.
-"""
+"""Places are profiled whose likelihood lies within this of the best one's, ln."""
 
 _SHAPE = 0.08
 """Error of the rate for the shape of the point spread function, times the share that is hidden."""
@@ -169,20 +162,21 @@ class HiddenSearch:
         """The best place, with the errors of the likelihood profile."""
         best = self.best
         fits = [fit for fit in self._placed if fit.gain > best.gain - _DEEP]
-        line = np.concatenate([self._tracer.profile(fit, best.gain, _STEP, _STEPS, _DEEP) for fit in fits])
+        line = np.concatenate([self._tracer.profile(fit, best.gain, _STEP, _STEPS, _NEAR) for fit in fits])
         found = _widened_by(self._described(best), line, _most_hidden(self._scene.psf, self._hidden, line))
         rivals = [self._described(fit) for fit in self._placed if fit.gain > best.gain - _RIVAL]
-        return _reaching(found, self._surface, rivals)
+        return _reaching(found, self._surface, line, rivals)
 
     def _described(self, placed: PlacedSource) -> SourceFit:
         return describe_source(self._scene, *self._at, placed, reach=self._reach)
 
 
-def _reaching(best: SourceFit, surface: tuple[np.ndarray, ...], rivals: list[SourceFit]) -> SourceFit:
+def _reaching(best: SourceFit, surface: tuple[np.ndarray, ...], line: np.ndarray, rivals: list[SourceFit]) -> SourceFit:
     """The fit with errors that reach all places whose likelihood comes near the best, other peaks above all.
 
     A likelihood that lies ``d`` below the best is ``sqrt(2 d)`` standard deviations away, as it is
-    on a parabola: where there is but one, nothing changes.
+    on a parabola: where there is but one, nothing changes.  Rates are those of the profile (``line``), too: one that
+    is twice as bright is often hardly less likely, at another place than that of the best fit.
     """
     x, y, rate, gain = (part.ravel() for part in surface)
     deep = max(best.gain, float(gain.max())) - gain
@@ -191,6 +185,9 @@ def _reaching(best: SourceFit, surface: tuple[np.ndarray, ...], rivals: list[Sou
     off_x, off_y, off_rate = (
         (part[near] - own) / sigmas for part, own in ((x, best.x), (y, best.y), (rate, best.rate))
     )
+    below = max(best.gain, float(line[:, 3].max())) - line[:, 3]
+    far = (line[:, 0] - best.rate) / np.sqrt(2.0 * np.maximum(below, 0.5))
+    off_rate = np.concatenate((off_rate, far[below < _NEAR]))
     return replace(
         best,
         rate_low=max(min(best.rate_low, best.rate + off_rate.min(initial=0.0), *(fit.rate_low for fit in rivals)), 0.0),
@@ -213,7 +210,7 @@ def _widened_by(best: SourceFit, line: np.ndarray, share: float) -> SourceFit:
     ``line`` has the columns rate, x, y and gain, in any order.
     """
     top = max(best.gain, float(line[:, 3].max()))
-    level = top - 0.5 - _DEEPER * share
+    level = top - 0.5
     order = np.argsort(line[:, 0], kind="stable")
     rate, gain = line[order, 0], line[order, 3]
     # The profile is the best of all lines at each rate.

@@ -168,7 +168,14 @@ def screened(status: str, *residuals: FlareResidual, passes: bool = True) -> Ban
 def test_good_is_only_what_is_good_in_all_bands():
     clean, dirty = FlareResidual((0.5, 2.0), 0.02, 0.01), FlareResidual((2.0, 10.0), 0.12, 0.02)
     unknown, few = FlareResidual((2.0, 10.0), np.nan, np.nan), FlareResidual((2.0, 10.0), 0.07, 0.05)
-    assert final_status("Good", screened("Good", clean, unknown), 0.9) == "Good"
+    assert final_status("Good", screened("Good", clean, unknown), 0.9) == "Sparse"
+    assert final_status("Intermediate", screened("Good", unknown), 0.4) == "Sparse"
+    assert final_status("Good", screened("Good", clean, unknown, passes=False), 0.9) == "Sparse"
+    # What is known to be worse is said, whatever is unknown beside it.
+    assert final_status("Good", screened("Good", dirty, unknown), 0.9) == "Intermediate"
+    assert final_status("Intermediate", screened("Good", unknown, passes=False), 0.4) == "Intermediate"
+    assert final_status("Good", screened("source-variability", unknown), 0.9) == "source-variability"
+    assert final_status("Good", screened("Good", unknown), 0.1) == "Bad"
     assert final_status("Good", screened("Good", clean, few), 0.9) == "Intermediate"
     assert final_status("Good", screened("Good", clean, dirty), 0.9) == "Intermediate"
     # What the second screen made of a first that kept too little is what counts, unless next to nothing is left.
@@ -216,3 +223,17 @@ def test_an_image_is_good_only_where_its_own_band_was_measured(excess, status):
     exposure = SimpleNamespace(events=SimpleNamespace(header=header), say=said.append)
     assert left_in_band(exposure, None, (0.5, 2.0))["FLARESTA"][0] == status
     assert bool(said) is (status != "GOOD")
+
+
+@pytest.mark.parametrize(
+    ("cards", "excess", "status"),
+    [({"FLARERAT": 0.3}, 0.02, "GOOD"), ({"FLARERAT": 0.3}, 0.2, "INTERMEDIATE"), ({"FLARERAT": 0.3}, None, "SPARSE"),
+     ({}, 0.02, "SPARSE")],
+)  # fmt: skip
+def test_an_image_whose_band_was_measured_is_good_though_another_band_was_not(cards, excess, status):
+    """Without a quiescent rate of the first screen nothing was screened at all."""
+    header = fits.Header({"FLARESTA": "SPARSE", "FLAREBIN": 100.0, "FLRLO1": 0.5, "FLRHI1": 2.0, **cards})
+    if excess is not None:
+        header["FLREX1"], header["FLRER1"] = excess, 0.01
+    exposure = SimpleNamespace(events=SimpleNamespace(header=header), say=[].append)
+    assert left_in_band(exposure, None, (0.5, 2.0))["FLARESTA"][0] == status

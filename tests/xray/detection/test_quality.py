@@ -135,6 +135,31 @@ def test_errors_reach_every_place_beside_a_gap_that_the_counts_allow():
                     assert rate <= fit.rate + sigmas * (fit.rate_high - fit.rate)
 
 
+def test_errors_reach_every_rate_that_some_place_in_a_gap_allows():
+    """A few counts on one side of a gap: a source five times as bright fits hardly worse, nearer to the middle."""
+    psf = psf_for("PN", PIXEL, axis=(20.0 - 10 * 60 / PIXEL, 20.0))
+    seconds = np.ones((41, 41))
+    seconds[:, 18:23] = 0.0
+    hidden, below = find_hidden(seconds, psf), 0.06 * seconds
+    counts = np.zeros((41, 41))
+    for row, column, number in ((18, 23, 1), (18, 24, 1), (19, 24, 1), (20, 24, 2), (20, 25, 1), (21, 23, 1)):
+        counts[row, column] = number
+    scene = Scene(counts, seconds, below, psf)
+    fit = fit_hidden(scene, hidden, 24.0, 20.0, reach=8.0, stray=3.0)
+    stamp = cut_stamp(scene, 24.0, 20.0, 14.0)
+    rates = np.geomspace(1.0, 6.0, 19) * fit.rate
+    gains = np.full(len(rates), -np.inf)
+    for x in np.arange(19.5, 26.0, 0.5):
+        for y in np.arange(18.0, 22.1, 0.5):
+            light, _, _ = light_of(stamp, x, y, psf.mixture(psf.angle(24.0, 20.0)))
+            model = stamp.background[..., None] + light[..., None] * rates
+            gains = np.maximum(gains, (stamp.counts[..., None] * np.log(model) - model).sum(axis=(0, 1)))
+    gains -= log_likelihood(stamp.counts, stamp.background)
+    sigmas = np.sqrt(2.0 * np.maximum(fit.gain - gains, 0.5))
+    assert fit.rate * 2.0 < rates[sigmas < 2.0].max()
+    assert (rates <= fit.rate + 1.1 * sigmas * (fit.rate_high - fit.rate))[sigmas < 3.0].all()
+
+
 def best_gain(scene: Scene, start: tuple[float, float], at: tuple[float, float]) -> tuple[float, float]:
     """ln likelihood above that of no source at a place, and the best rate there, by trying all rates."""
     stamp = cut_stamp(scene, *start, 14.0)
