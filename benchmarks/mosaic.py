@@ -25,10 +25,11 @@ from daxa.xray.eventlists.clock import Clock
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import FORMATS
 from daxa.xray.eventlists.sky_grid import SkyGrid
+from daxa.xray.imaging.exposed_field import Field
 from daxa.xray.imaging.image import ImageGrid
 from daxa.xray.imaging.members import EventMember
 from daxa.xray.imaging.mosaicking import make_mosaic, mosaic_grid
-from daxa.xray.imaging.positions import Aperture, Field, coverage_at
+from daxa.xray.imaging.positions import Aperture, coverage_at
 from daxa.xray.imaging.resample import resample_exposure
 
 NUSTAR_CLOCK = Clock(55197, 7.660185e-4, 0.0, 1.0, "tt")

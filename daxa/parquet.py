@@ -4,15 +4,12 @@ Arrow's own threads may outlive a reading.  One that still holds a Python object
 the interpreter ends aborts the process, after all was well (apache/arrow issues 34314
 and 50482), so none is requested: the tables here are read in milliseconds.
 
-A file that daxa writes is sealed: between the pages and the footer, where the format leaves
-room, is the SHA-256 of all its other bytes.  Page checksums alone would cover neither
-the headers of pages nor the footer.  A file without a seal was written by another program.
+A file that daxa writes is sealed (`daxa.parquet_seal`).
 """
 
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import secrets
 import time
@@ -26,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from daxa.errors import StorageError
 from daxa.files import read_plain
 from daxa.parquet_pages import DICTIONARY, PLAIN_ENCODINGS, Chunk, chunks_of, walk_pages
+from daxa.parquet_seal import footer_of, is_whole, sealed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +43,6 @@ _AT_ONCE = 64 << 20
 
 _ABANDONED = 3600.0
 """Seconds after which no part of a file is still being written."""
-
-_SEAL = b"daxa-sha256:"
-_SEALED = len(_SEAL) + 64
-_TAIL = 8
-"""Bytes behind the footer: its length, and ``PAR1``."""
 
 _STRINGS, _ITEMS, _NESTED = 16 << 20, 200_000, 32
 """Limits on the footer: bytes of a text, entries of a list, depth of the schema."""
@@ -124,30 +117,7 @@ def parquet_bytes(
         data_page_version="1.0",
         write_page_checksum=True,
     )
-    return _sealed(sink.getvalue().to_pybytes())
-
-
-def _sealed(content: bytes) -> bytes:
-    split = _footer(content)
-    head, foot = content[:split] + _SEAL, content[split:]
-    return head + hashlib.sha256(head + foot).hexdigest().encode() + foot
-
-
-def _footer(content: bytes) -> int:
-    """Where the footer begins, 0 where the end of the file cannot be right."""
-    return max(len(content) - _TAIL - int.from_bytes(content[-_TAIL:-4], "little"), 0)
-
-
-def _is_whole(content: bytes) -> bool:
-    """Whether the seal, if there is one, holds."""
-    split = _footer(content)
-    head, seal = content[: split - 64], content[split - 64 : split]
-    if split < _SEALED or not head.endswith(_SEAL):
-        # A damaged length of the footer points elsewhere.
-        return _SEAL not in content[-_TAIL - _SEALED - (1 << 20) :]
-    digest = hashlib.sha256(head)
-    digest.update(content[split:])
-    return digest.hexdigest().encode() == seal
+    return sealed(sink.getvalue().to_pybytes())
 
 
 def write_parquet(
@@ -237,7 +207,7 @@ def read_parquet(
     import pyarrow as pa
 
     content = _content(source, max(limit, _LARGEST))
-    if not _is_whole(content):
+    if not is_whole(content):
         raise pa.ArrowInvalid("its bytes are not those that were written")
     try:
         file = _opened(pa.BufferReader(content))
@@ -337,7 +307,7 @@ def _content(source: Path | BinaryIO | bytes, largest: int) -> bytes:
 
 def _checked_chunks(content: bytes, metadata: pq.FileMetaData) -> list[list[Chunk]]:
     """The columns of each row group as the footer has them, after what pyarrow takes for granted was checked."""
-    groups = chunks_of(content[_footer(content) : -_TAIL])
+    groups = chunks_of(footer_of(content))
     leaves = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     for group in groups:
         if [chunk.path for chunk in group] != [leaf.path for leaf in leaves]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["json_escaped", "one_line", "plain", "spreadsheet_cell"]
+__all__ = ["json_escaped", "one_line", "plain", "spreadsheet_cell", "utf8_text"]
 
 # Control characters (C0, C1), and those of Unicode's categories Cf, Cs, Zl and Zp: they steer a terminal, turn the
 # direction of what follows, or cannot be seen.
@@ -67,6 +67,17 @@ def spreadsheet_cell(text: str) -> str:
     """
     marked = text.startswith(_FORMULA) and not _NUMBER.fullmatch(text)
     return ("'" if marked else "") + re.sub(r"[\n\t]", " ", plain(text))
+
+
+def utf8_text(text: str) -> str:
+    r"""Text that can be written as UTF-8: bytes that were kept as surrogates when it was decoded are replaced.
+
+    Examples
+    --------
+    >>> utf8_text(b"caf\xe9".decode("utf-8", "surrogateescape")) == "caf\ufffd"
+    True
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _escape(found: re.Match[str]) -> str:

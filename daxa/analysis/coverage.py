@@ -28,7 +28,8 @@ from daxa.query.targets import read_targets
 from daxa.records import Outcome
 from daxa.run.executor import execute
 from daxa.run.task import Task
-from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at, read_field
+from daxa.xray.imaging.exposed_field import read_field
+from daxa.xray.imaging.positions import ROW, Aperture, Quality, coverage_at
 
 if TYPE_CHECKING:
     import pandas as pd

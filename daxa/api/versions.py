@@ -252,7 +252,7 @@ class Versions(Opened):
         return plan_merge(self.layout, branch, resolved=sides)
 
     def cite(self, tag: str = "") -> Citation:
-        """Gather what a paper that uses a release must say; see `daxa.publish.citing.citation.cite_release`.
+        """Gather what a paper that uses a release must say; see `daxa.publish.citing.cited_release.cite_release`.
 
         Parameters
         ----------
@@ -273,6 +273,6 @@ class Versions(Opened):
         DataError, ConfigError
             A file of the release is not what daxa writes.
         """
-        from daxa.publish.citing.citation import cite_release
+        from daxa.publish.citing.cited_release import cite_release
 
         return cite_release(self.layout, tag)

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from daxa.archive.git_objects import TreeEntry
 from daxa.errors import DataError, UntrustedArchive
 from daxa.files import open_plain
+from daxa.text import utf8_text
 
 __all__ = ["BUNDLE_LIMIT", "MANIFEST_REF", "judge_bundle", "judge_tree"]
 
@@ -211,7 +212,7 @@ def judge_tree(entries: Sequence[TreeEntry]) -> None:
         if entry.size > _LARGEST_OBJECT:
             raise _refused(f"it holds a file of {entry.size} bytes", shown)
         parts = PurePosixPath(entry.path).parts
-        strange = not entry.path.isprintable() or "\\" in entry.path or entry.path.startswith("/")
+        strange = not utf8_text(entry.path).isprintable() or "\\" in entry.path or entry.path.startswith("/")
         if strange or len(entry.path) > 1024 or any(_acts(part) for part in parts):
             raise _refused("it holds a file whose name leads outside, or that Git or DVC acts on", shown)
         if (other := seen.setdefault(entry.path.casefold(), entry.path)) != entry.path:

@@ -8,6 +8,7 @@ a kill when the next verb that acts begins.  Until then no stage begins.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -25,7 +26,6 @@ from daxa.files import holding_lock, open_plain, parse_json, read_plain, sync
 from daxa.naming import some
 from daxa.run.delivery import remove_products
 from daxa.run.ledger import read_ledger
-from daxa.run.task import canonical
 
 __all__ = ["commit_changes", "finish_commit", "refuse_uncommitted", "refuse_unfinished", "stages_excluded"]
 
@@ -180,7 +180,8 @@ def _prepare(layout: Layout, part: Path, note: _Note, removed: Collection[str]) 
     digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in [*names, *gone]}
     said = {"message": note.message, "files": digests} | ({"dropped": note.dropped} if note.dropped else {})
     said |= {"merged": note.merged} if note.merged else {}
-    (part / _NOTE).write_text(canonical(said), encoding="utf-8")
+    # In ASCII: a name may hold bytes that are not UTF-8.
+    (part / _NOTE).write_text(json.dumps(said, sort_keys=True), encoding="ascii")
     for path in sorted(part.rglob("*")):
         sync(path)
     sync(part)

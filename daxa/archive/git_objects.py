@@ -83,7 +83,7 @@ def tag_object(root: Path, name: str) -> Tag:
     lines = ""
     if _NAME.fullmatch(name):
         form = "--format=%(objecttype) %(objectname) %(*objecttype)"
-        lines = git.plumb(root, "for-each-ref", form, "--", f"refs/tags/{name}")
+        lines = git.ask(root, "for-each-ref", form, "--", f"refs/tags/{name}").stdout
     kind, _, rest = lines.strip().partition(" ")
     digest, _, within = rest.partition(" ")
     if kind != "tag" or within != "commit":
@@ -92,7 +92,7 @@ def tag_object(root: Path, name: str) -> Tag:
             f"{root} has no release {name[:100]!r}" + (": its tag is not annotated" if kind else ""),
             remedy="list releases with `git tag`; `daxa release` makes one",
         )
-    content = git.plumb(root, "cat-file", "tag", digest)
+    content = git.ask(root, "cat-file", "tag", digest).stdout
     header = dict(line.partition(" ")[::2] for line in content.partition("\n\n")[0].split("\n"))
     when = _TAGGER.search(content.partition("\n\n")[0])
     return Tag(name, digest, header.get("object", ""), header.get("tag", ""), " ".join(when.groups()) if when else "")
@@ -100,9 +100,9 @@ def tag_object(root: Path, name: str) -> Tag:
 
 def tree_of(root: Path, revision: str) -> list[TreeEntry]:
     """Everything in a commit."""
-    fields = git.plumb(root, "ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", revision).split("\0")
+    listing = git.ask(root, "ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", revision).stdout
     entries = []
-    for said, _, path in (field.partition("\t") for field in fields if field):
+    for said, _, path in (field.partition("\t") for field in listing.split("\0") if field):
         mode, _, digest, size = said.split()
         entries.append(TreeEntry(path, mode, digest, int(size) if size.isdecimal() else -1))
     return entries

@@ -48,12 +48,13 @@ if TYPE_CHECKING:
     from daxa.xray.eventlists.regions import read_regions, region_mask
     from daxa.xray.eventlists.sky_grid import SkyGrid
     from daxa.xray.imaging.attitude import Attitude, read_attitude
+    from daxa.xray.imaging.exposed_field import Field, read_field
     from daxa.xray.imaging.exposure_map import exposure_map
     from daxa.xray.imaging.image import ImageGrid, count_image, grid_for, image_header
     from daxa.xray.imaging.members import EventMember, ImageMember
     from daxa.xray.imaging.mosaicking import make_mosaic, mosaic_grid, write_mosaic
     from daxa.xray.imaging.pairing import MapFacts, check_pair, choose_map, rate_map
-    from daxa.xray.imaging.positions import Aperture, Field, Quality, cover_fields, coverage_at, read_field
+    from daxa.xray.imaging.positions import Aperture, Quality, cover_fields, coverage_at
     from daxa.xray.imaging.quicklook import write_quicklook
     from daxa.xray.imaging.skymaps import coverage_moc, healpix_map, write_healpix
     from daxa.xray.imaging.upper_limits import upper_limit
@@ -164,13 +165,14 @@ _HOMES = {
     "cleaning.subspace": ("read_subspace", "subspace_mask"),
     "cleaning.usergti": ("apply_user_gtis",),
     "imaging.attitude": ("Attitude", "read_attitude"),
+    "imaging.exposed_field": ("Field", "read_field"),
     "imaging.exposure_map": ("exposure_map",),
     "imaging.image": ("ImageGrid", "count_image", "grid_for", "image_header"),
     "imaging.upper_limits": ("upper_limit",),
     "imaging.members": ("EventMember", "ImageMember"),
     "imaging.mosaicking": ("make_mosaic", "mosaic_grid", "write_mosaic"),
     "imaging.pairing": ("MapFacts", "check_pair", "choose_map", "rate_map"),
-    "imaging.positions": ("Aperture", "Field", "Quality", "cover_fields", "coverage_at", "read_field"),
+    "imaging.positions": ("Aperture", "Quality", "cover_fields", "coverage_at"),
     "imaging.quicklook": ("write_quicklook",),
     "imaging.skymaps": ("coverage_moc", "healpix_map", "write_healpix"),
     "imaging.vignetting": ("vignetting_for",),

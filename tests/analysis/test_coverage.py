@@ -18,7 +18,8 @@ from daxa.errors import ArchiveError, CriteriaError, NotPossible
 from daxa.missions.tiling import find_tile
 from daxa.run.ledger import read_ledger, write_ledger
 from daxa.run.task import ProductFile
-from daxa.xray.imaging.positions import Aperture, Quality, coverage_at, read_field
+from daxa.xray.imaging.exposed_field import read_field
+from daxa.xray.imaging.positions import Aperture, Quality, coverage_at
 from tests.analysis.fields import PIXEL, SECONDS, SIZE, Pointing, made_field, made_readout, make_archive
 
 FIELDS = (

@@ -14,8 +14,9 @@ from daxa.backends.chains import execution
 from daxa.backends.contract import check_backend
 from daxa.backends.parameter_text import table_lines
 from daxa.backends.tools import capture
-from daxa.backends.tools.command import arguments, parse_arguments
+from daxa.backends.tools.command import arguments
 from daxa.backends.tools.reading import read_suite, read_tool
+from daxa.backends.tools.written_calls import parse_arguments
 from daxa.missions import find_mission
 from daxa.quantities import normalise
 from daxa.run.steps import step_names

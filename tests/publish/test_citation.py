@@ -17,8 +17,8 @@ from daxa.archive.config import Creator
 from daxa.cli import main
 from daxa.errors import ArchiveError, DataError, ReleaseError
 from daxa.missions import find_mission, mission_names
-from daxa.publish.citing.citation import cite_release, public_address
-from daxa.publish.citing.citation_text import latex
+from daxa.publish.citing.citation import latex
+from daxa.publish.citing.cited_release import cite_release, public_address
 from daxa.publish.citing.software_credit import credit_software, used_software
 from daxa.publish.citing.swhid import directory_swhid, object_swhid
 from tests.publish.workshop import FIRST, SECOND, THIRD, run
@@ -187,7 +187,7 @@ def test_a_doi_and_an_address_are_given(released):
 
 def test_datasets_have_identifiers_by_rule(cited):
 
-    from daxa.publish.citing.citation import _credit
+    from daxa.publish.citing.cited_release import _credit
 
     one = _credit(find_mission("chandra"), ["242", "18461"], ())
     assert one.identifiers == {"242": "10.25574/00242", "18461": "10.25574/18461"}

@@ -16,7 +16,7 @@ from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.cli import main
 from daxa.errors import ArchiveError, DaxaError, ReleaseError, VerifyError
-from daxa.publish.citing.citation import cite_release
+from daxa.publish.citing.cited_release import cite_release
 from daxa.publish.deposits import deposit
 from daxa.publish.deposits.deposit import BUNDLE, publish_release
 from daxa.publish.deposits.plain_tar import member_space

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -311,6 +312,14 @@ def test_files_of_mine_that_git_does_not_know_are_not_replaced(ours, no_dvc):
     git.plumb(layout.root, "commit", "-q", "-m", "None")
     plan_merge(layout, "notes").apply()
     assert (layout.root / "notes/x.txt").read_text() == "hers\n"
+
+
+def test_a_file_whose_name_is_not_utf8_is_taken(ours, no_dvc):
+    layout, name = ours.layout, os.fsdecode(b"notes/caf\xe9.txt")
+    commit_of_hers(layout, "notes", write(name, "hers\n"))
+    plan_merge(layout, "notes").apply()
+    assert (layout.root / name).read_text() == "hers\n"
+    assert name in git.tracked(layout.root)
 
 
 def write(path: str, content: str | bytes | None) -> Callable[[Layout], None]:

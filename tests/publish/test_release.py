@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
 
 from daxa.archive import git
+from daxa.archive.git_objects import tree_of
 from daxa.archive.layout import STEPS
+from daxa.cli import main
 from daxa.errors import ReleaseError
 from daxa.publish.dvc_outputs import listed_files, lock_digests
 from daxa.publish.remote import find_storage
@@ -139,6 +142,28 @@ def test_remarks_are_no_news_and_parameters_are(released):
     params.write_text(params.read_text().replace('"0 s"', '"10 s"'))
     released.record()
     assert released.release().tag == "v1.0.1"
+
+
+def test_a_file_whose_name_is_not_utf8_is_named_and_released(released, monkeypatch, capsys):
+    root, names = released.layout.root, [os.fsdecode(b"caf\xe9.txt"), os.fsdecode(b"params/\xff.txt")]
+    monkeypatch.chdir(root)
+    deceive(monkeypatch)
+    for name in names:
+        (root / name).write_text("# mine\n")
+    assert set(names) <= set(git.changes(root))
+    with pytest.raises(ReleaseError) as refused:
+        released.release()
+    assert names[0] in refused.value.message
+    assert main(["release"]) != 0
+    assert "caf\N{REPLACEMENT CHARACTER}.txt" in capsys.readouterr().err
+
+    assert released.release(include=names[:1], force=True).tag == "v1.0.1"
+    for paths in (git.tracked(root), [path for path, _ in git.index_entries(root)]):
+        assert set(names) <= set(paths)
+    assert set(names) <= {one.path for one in tree_of(root, "HEAD")} & {
+        path for path, *_ in git.tree_entries(root, "HEAD")
+    }
+    assert [main(["diff", "v1.0.0", "v1.0.1"]), main(["status"]), main(["verify", "v1.0.1"])] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

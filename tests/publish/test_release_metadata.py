@@ -16,7 +16,7 @@ from daxa.archive.creators import is_orcid, parse_creator
 from daxa.archive.template import render_citation
 from daxa.errors import ConfigError, DataError, ReleaseError
 from daxa.missions import find_mission
-from daxa.publish.citing.citation import cite_release
+from daxa.publish.citing.cited_release import cite_release
 from daxa.publish.citing.release_metadata import METADATA, metadata_files, people_of
 from daxa.publish.citing.release_record import read_record
 from daxa.publish.releases import release

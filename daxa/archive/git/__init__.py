@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daxa.archive.git.calls import plumb
+from daxa.archive.git.calls import ask, plumb
 from daxa.archive.git.commits import (
     checkout,
     clone,
@@ -39,6 +39,7 @@ from daxa.archive.git.queries import (
 )
 
 __all__ = [
+    "ask",
     "author_name",
     "borrows_objects",
     "branch",

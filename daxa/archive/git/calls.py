@@ -18,6 +18,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from daxa.archive import failures
@@ -60,8 +61,6 @@ _SETTINGS = {
 """What we need of Git whatever the user has configured."""
 
 QUIET_HOOKS = {"core.hooksPath": os.devnull}
-_READING = frozenset({"cat-file", "for-each-ref", "ls-tree", "rev-parse"})
-"""What only reads, and ends by itself within a moment."""
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": "C"}
 _UNUSUAL = re.compile(rb"extensions|worktree|include", re.IGNORECASE)
 
@@ -77,14 +76,14 @@ def ask(
     answers: Collection[int] = (0,),
     about: Path | None = None,
 ) -> FinishedProgram:
-    """Run one of Git's commands that only read, without GitPython.
+    """Run one of Git's commands that only read and end within a moment, without GitPython.
 
     Parameters
     ----------
     root
         Where it runs.
     arguments
-        Of ``git``.
+        Of ``git``; revisions and paths from outside come after ``--end-of-options`` or ``--``.
     stdin, into
         As for `daxa.run.process.run_program`; names that are not UTF-8 come as they do from `os.listdir`.
     answers
@@ -97,18 +96,7 @@ def ask(
     DaxaError
         What Git could not do, as the error of `daxa.archive.failures.git_failure`.
     """
-    refuse_variables(root)
-    environ = without_redirection(os.environ)
-    environ |= _environment(_SETTINGS, environ) | _PLAIN
-    ended = run_program(
-        ["git", *arguments],
-        cwd=root,
-        environ=environ,
-        stdin=stdin,
-        into=into,
-        brief=True,
-        undecodable="surrogateescape",
-    )
+    ended = _run(root, arguments, stdin=stdin, into=into, brief=True)
     if ended.code not in answers:
         raise failures.git_failure(about or root, ended.output.strip())
     return ended
@@ -121,7 +109,7 @@ def plumb(
     settings: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> str:
-    """Run one of Git's lower commands in a work tree and give what it writes; no hook runs.
+    """Run one of Git's lower commands that write, and give its answer; no hook runs.
 
     Parameters
     ----------
@@ -141,13 +129,35 @@ def plumb(
     DaxaError
         What Git could not do, as the error of `daxa.archive.failures.git_failure`.
     """
-    refuse_variables(root)
-    whole = without_redirection(os.environ) | dict(environ or {})
-    whole |= _environment({**_SETTINGS, **QUIET_HOOKS, **(settings or {})}, whole) | _PLAIN
-    ended = run_program(["git", *arguments], cwd=root, environ=whole, stdin=stdin, brief=arguments[0] in _READING)
+    ended = _run(root, arguments, {**QUIET_HOOKS, **(settings or {})}, environ or {}, stdin=stdin)
     if ended.code:
         raise failures.git_failure(root, ended.output.strip())
     return ended.stdout
+
+
+def _run(
+    root: Path,
+    arguments: Sequence[str],
+    settings: Mapping[str, str] = MappingProxyType({}),
+    environ: Mapping[str, str] = MappingProxyType({}),
+    *,
+    stdin: bytes | None,
+    into: BinaryIO | None = None,
+    brief: bool = False,
+) -> FinishedProgram:
+    """Run the program itself; a name that is not UTF-8 is decoded as Python and GitPython decode it."""
+    refuse_variables(root)
+    variables = without_redirection(os.environ) | dict(environ)
+    variables |= _environment({**_SETTINGS, **settings}, variables) | _PLAIN
+    return run_program(
+        ["git", *arguments],
+        cwd=root,
+        environ=variables,
+        stdin=stdin,
+        into=into,
+        brief=brief,
+        undecodable="surrogateescape",
+    )
 
 
 def is_usual(root: Path) -> bool:

@@ -275,7 +275,7 @@ def copy_files(root: Path, revision: str, paths: Sequence[str], place: Path) -> 
     place
         A directory of our own.
     """
-    asked = "".join(f"{revision}:{path}\n" for path in paths).encode()
+    asked = "".join(f"{revision}:{path}\n" for path in paths).encode("utf-8", "surrogateescape")
     with TemporaryFile(dir=place) as stream:
         ask(root, "cat-file", "--batch", stdin=asked, into=stream)
         stream.seek(0)

@@ -317,6 +317,9 @@ def _refuse(known: Known) -> None:
 _LIKELIHOOD = 10.0
 """As in ESA's thread on source detection: 5 in 100,000 is the chance that noise fits as well."""
 
+_BOXES = {"likemin": 8.0, "boxsize": 5}
+"""Of both searches in boxes, with a local background and with its map."""
+
 _INPUTS = ("imagesets", "expimagesets", "withexpimage", "detmasksets", "withdetmask", "bkgimagesets", "pimin", "pimax")
 
 SOURCES = Chain(
@@ -331,7 +334,7 @@ SOURCES = Chain(
             "eboxdetect",
             _eboxdetect,
             "sources in boxes, with the background around each",
-            {"likemin": 8.0, "boxsize": 5},
+            _BOXES,
             (*_INPUTS, "usemap", "boxlistset"),
         ),
         Link(
@@ -347,7 +350,7 @@ SOURCES = Chain(
             "eboxdetect",
             _eboxdetect_map,
             "sources in boxes above that background",
-            {"likemin": 8.0, "boxsize": 5},
+            _BOXES,
             (*_INPUTS, "usemap", "boxlistset"),
         ),
         Link(

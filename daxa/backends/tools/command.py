@@ -1,10 +1,10 @@
-"""Calls of tools: from values to a list of arguments in the suite's grammar, and back."""
+"""Calls of tools: from values to a list of arguments in the suite's grammar."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
@@ -18,19 +18,15 @@ __all__ = [
     "Argument",
     "Call",
     "arguments",
+    "checked_options",
+    "checked_text",
     "complete",
     "echo",
+    "known_parameters",
     "make_call",
-    "parse_arguments",
-    "parse_echo",
     "shell_line",
+    "unknown_parameter",
 ]
-
-_NAMED = re.compile(r"([A-Za-z_][\w-]*)(=|[+-]\Z)(.*)", re.DOTALL | re.ASCII)
-_ECHOED = re.compile(
-    r"\s*(?:([A-Za-z_]\w*)=('[^']*'(?=\s|\Z)|\S*)|(-[A-Za-z])(?:\s+(?!-[A-Za-z](?:\s|\Z))(\S+))?)", re.ASCII
-)
-_PROVENANCE = re.compile(r"\s+#\s+\([\w.+-]+\)\s+\[[^\]]*\]\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -128,11 +124,11 @@ def make_call(
     >>> arguments(make_call(read_tool("sas", "espfilt"), "22.1", {"eventfile": "m1.fits", "ootfile": "o.fits"}))
     ['eventfile=m1.fits', 'withoot=yes', 'ootfile=o.fits']
     """
-    known = _known(tool, release)
+    known = known_parameters(tool, release)
     for name in values:
         if name not in known:
-            raise _unknown(tool, release, name)
-    given = [Argument(name, _text(tool, known[name], values[name])) for name in known if name in values]
+            raise unknown_parameter(tool, release, name)
+    given = [Argument(name, checked_text(tool, known[name], values[name])) for name in known if name in values]
     if tool.suite.omits_empty:
         given = [one for one in given if one.value or known[one.name].default]
     given = _with_switches(known, given)
@@ -141,10 +137,10 @@ def make_call(
         raise ToolError(
             "missing", f"{tool.name} needs a value for {', '.join(missing)}", remedy=f"give {missing[0]} a value"
         )
-    return Call(tool, release, tuple(given), _options(tool, options or {}))
+    return Call(tool, release, tuple(given), checked_options(tool, options or {}))
 
 
-def _known(tool: Tool, release: str) -> dict[str, Parameter]:
+def known_parameters(tool: Tool, release: str) -> dict[str, Parameter]:
     """The parameters of a tool in a release.
 
     Raises
@@ -173,7 +169,8 @@ def _span(since: str, until: str) -> str:
     return " ".join(f"{word} {release}" for word, release in (("since", since), ("until", until)) if release)
 
 
-def _unknown(tool: Tool, release: str, name: str) -> ToolError:
+def unknown_parameter(tool: Tool, release: str, name: str) -> ToolError:
+    """The error for a parameter that a tool, or this release of it, does not have; the nearest names are its remedy."""
     others = [one for one in tool.parameters if one.name == name]
     known = list(tool.at(release))
     if others:
@@ -194,7 +191,14 @@ def _unknown(tool: Tool, release: str, name: str) -> ToolError:
     )
 
 
-def _text(tool: Tool, parameter: Parameter, value: object) -> str:
+def checked_text(tool: Tool, parameter: Parameter, value: object) -> str:
+    """A value as the tool reads it.
+
+    Raises
+    ------
+    ToolError
+        The tool would refuse it.
+    """
     try:
         text = write_value(parameter, value)
         problem = check_value(tool.suite, parameter, text)
@@ -221,7 +225,14 @@ def _with_switches(known: Mapping[str, Parameter], given: list[Argument]) -> lis
     return [own.get(name, Argument(name, values[name])) for name in known if name in values]
 
 
-def _options(tool: Tool, options: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+def checked_options(tool: Tool, options: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """Options of the suite with their texts, '' for those without a value.
+
+    Raises
+    ------
+    ToolError
+        The suite has no such option, or not with this value.
+    """
     kinds = {one.name: one.kind for one in tool.suite.options}
     checked = []
     for name, value in options.items():
@@ -232,7 +243,7 @@ def _options(tool: Tool, options: Mapping[str, object]) -> tuple[tuple[str, str]
                 f"tools of {tool.suite.title} have no option {name[:40]!r}",
                 remedy=f"use one of {', '.join(kinds)}" if kinds else "leave it out",
             )
-        text = "" if value is True and kind == "" else _text(tool, Parameter(name, kind or "text"), value)
+        text = "" if value is True and kind == "" else checked_text(tool, Parameter(name, kind or "text"), value)
         if (text == "") != (kind == ""):
             raise ToolError(
                 "option",
@@ -297,108 +308,3 @@ def echo(call: Call) -> str:
     ]
     options = " ".join(part for option in call.options for part in option if part)
     return " ".join([call.tool.name, *parts]) + (f"  {options}" if options else "")
-
-
-def parse_echo(tool: Tool, release: str, line: str) -> Call:
-    """The call in a line of `echo` or of a tool's own record (``XPROC0``, *Executing*).
-
-    Such a line is not shell syntax: values without blanks have no quotation marks, whatever they contain.
-
-    Raises
-    ------
-    ToolError
-        It is not a call that this tool, in this release, would accept.
-    """
-    first, _, rest = _PROVENANCE.sub("", line.strip()).partition(" ")
-    if first != tool.name:
-        raise ToolError(
-            "parse", f"this is not a call of {tool.name}: {line[:100]!r}", remedy="give a line of this tool"
-        )
-    known, given, options, at = _known(tool, release), [], {}, 0
-    while found := _ECHOED.match(rest, at):
-        name, value, option, setting = found.groups()
-        if option:
-            options[option] = setting if setting is not None else True
-        elif name not in known:
-            raise _unknown(tool, release, name)
-        else:
-            plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == "'" else value
-            given.append(Argument(name, _text(tool, known[name], plain)))
-        at = found.end()
-    if rest[at:].strip():
-        raise ToolError("parse", f"{tool.name} cannot read {rest[at:][:100]!r}", remedy="give parameters as name=value")
-    return Call(tool, release, tuple(_once(tool, given)), _options(tool, options))
-
-
-def parse_arguments(tool: Tool, release: str, tokens: Sequence[str]) -> Call:
-    """The call for a list of arguments, with the form of each.
-
-    Parameters
-    ----------
-    tool, release
-        Whose grammar and parameters apply.
-    tokens
-        What follows the name of the program, as a shell would pass it.
-
-    Raises
-    ------
-    ToolError
-        The tool would refuse it.
-
-    Examples
-    --------
-    >>> from daxa.backends.tools.reading import read_tool
-    >>> call = parse_arguments(read_tool("ciao", "dmextract"), "4.18", ["evt.fits", "lc.fits", "op=ltc1", "clob+"])
-    >>> call.values
-    {'infile': 'evt.fits', 'outfile': 'lc.fits', 'opt': 'ltc1', 'clobber': 'yes'}
-    >>> arguments(call)
-    ['evt.fits', 'lc.fits', 'op=ltc1', 'clob+']
-    """
-    known = _known(tool, release)
-    free = iter(tool.positional if tool.suite.covers(tool.positional_since, "", release) else ())
-    given: list[Argument] = []
-    options: dict[str, object] = {}
-    flags = {one.name: one.kind for one in tool.suite.options}
-    rest = list(tokens)
-    while rest:
-        token = rest.pop(0)
-        named = _NAMED.fullmatch(token)
-        if token.startswith("-") and token in flags:
-            options[token] = rest.pop(0) if flags[token] and rest else True
-        elif named is None:
-            name = next(free, "")
-            if not name or any(one.form != "bare" for one in given):
-                raise ToolError(
-                    "parse", f"{tool.name} cannot read {token[:100]!r}", remedy="give parameters as name=value"
-                )
-            given.append(Argument(name, _text(tool, known[name], token), "bare"))
-        else:
-            written, sign, value = named.groups()
-            name = _whole_name(tool, release, known, written)
-            form: Literal["name", "sign"] = "name"
-            if sign != "=":
-                form, value = "sign", "yes" if sign == "+" else "no"
-            given.append(Argument(name, _text(tool, known[name], value), form, written if written != name else ""))
-    return Call(tool, release, tuple(_once(tool, given)), _options(tool, options))
-
-
-def _whole_name(tool: Tool, release: str, known: Mapping[str, Parameter], written: str) -> str:
-    if written in known:
-        return written
-    longer = [name for name in known if name.startswith(written)] if tool.suite.grammar == "parfile" else []
-    if len(longer) > 1:
-        raise ToolError(
-            "parameter",
-            f"{written!r} may be several parameters of {tool.name}: {some(longer, 8)}",
-            remedy="write the whole name",
-        )
-    if not longer:
-        raise _unknown(tool, release, written)
-    return longer[0]
-
-
-def _once(tool: Tool, given: list[Argument]) -> list[Argument]:
-    names = [one.name for one in given]
-    if twice := [name for at, name in enumerate(names) if name in names[:at]]:
-        raise ToolError("parse", f"{tool.name} is given {twice[0]} twice", remedy=f"give {twice[0]} once")
-    return given

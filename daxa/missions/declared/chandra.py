@@ -28,6 +28,10 @@ _ACIS = r"acisf{obs_id:>05}" + _INTERVAL + r"(?P<before>(_e[12])?_?)N(?P<version
 # The Chandra Data Archive itself; what CIAO's download_chandra_obsid walks (ahelp download_chandra_obsid).
 _CXC = Mirror("https://cxc.cfa.harvard.edu/cdaftp", "apache", "byobsid/{last}/{obs_id}")
 
+_HRC = r"hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})"
+_STEM = r"{obs_id:>05}(_\d{3})?N\d{3}"
+"""Of products, after the camera."""
+
 SPEC = MissionSpec(
     name="chandra",
     title="Chandra",
@@ -91,21 +95,14 @@ SPEC = MissionSpec(
             "ACIS",
             required=True,
         ),
-        NativeInput(
-            "events",
-            r"primary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_evt2\.fits\.gz",
-            "HRC",
-            required=True,
-        ),
+        NativeInput("events", "primary/" + _HRC + r"_evt2\.fits\.gz", "HRC", required=True),
         NativeInput("aspect", r"primary/pcadf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_asol1\.fits\.gz"),
         NativeInput("bad-pixel", "primary/" + _ACIS + r"_bpix1\.fits\.gz", "ACIS"),
         NativeInput("fov", "primary/" + _ACIS + r"_fov1\.fits\.gz", "ACIS"),
         NativeInput("mask", "secondary/" + _ACIS + r"_msk1\.fits\.gz", "ACIS"),
-        NativeInput(
-            "bad-pixel", r"primary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_bpix1\.fits\.gz", "HRC"
-        ),
-        NativeInput("fov", r"primary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_fov1\.fits\.gz", "HRC"),
-        NativeInput("mask", r"secondary/hrcf{obs_id:>05}" + _INTERVAL + r"N(?P<version>\d{3})_msk1\.fits\.gz", "HRC"),
+        NativeInput("bad-pixel", "primary/" + _HRC + r"_bpix1\.fits\.gz", "HRC"),
+        NativeInput("fov", "primary/" + _HRC + r"_fov1\.fits\.gz", "HRC"),
+        NativeInput("mask", "secondary/" + _HRC + r"_msk1\.fits\.gz", "HRC"),
     ),
     # What chandra_repro reads: level 1 events and times, mask, parameter blocks, aspect, bad pixels; evt2 for gratings.
     raw_inputs=(
@@ -132,18 +129,10 @@ SPEC = MissionSpec(
     ),
     processed=True,
     products=(
-        ArchiveProduct(
-            "events", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
-        ),
-        ArchiveProduct(
-            "image", r"primary/acisf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)
-        ),
-        ArchiveProduct(
-            "events", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_evt2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
-        ),
-        ArchiveProduct(
-            "image", r"primary/hrcf{obs_id:>05}(_\d{3})?N\d{3}_full_img2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)
-        ),
+        ArchiveProduct("events", "primary/acisf" + _STEM + r"_evt2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)),
+        ArchiveProduct("image", "primary/acisf" + _STEM + r"_full_img2\.fits(\.gz)?", "ACIS", (("", 0.5, 7.0),)),
+        ArchiveProduct("events", "primary/hrcf" + _STEM + r"_evt2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)),
+        ArchiveProduct("image", "primary/hrcf" + _STEM + r"_full_img2\.fits(\.gz)?", "HRC", (("", 0.06, 10.0),)),
     ),
     # The keyword DS_IDENT of event lists has five digits: 10.25574/00242 (https://cxc.cfa.harvard.edu/cda/cda_doi.html).
     credit=Credit(

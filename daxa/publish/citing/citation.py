@@ -1,39 +1,34 @@
-"""What a paper that uses a release must say, from the commit of its tag, not from the work tree."""
+"""How a release is cited: the facts, and their forms as sentences, BibTeX and a table."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-from daxa.archive import git
-from daxa.archive.citation_files import read_extra
-from daxa.archive.config import ArchiveConfig, Creator, load_config
-from daxa.archive.layout import Layout
-from daxa.errors import ArchiveError, DataError, ReleaseError
-from daxa.missions import find_mission
-from daxa.missions.facts import fill_template
-from daxa.missions.spec import MissionSpec
-from daxa.naming import did_you_mean
-from daxa.publish.citing.software_credit import SoftwareCredit, credit_software, used_software
-from daxa.publish.citing.swhid import directory_swhid, object_swhid
-from daxa.publish.state import records_at
-from daxa.publish.version import release_tags
-from daxa.run.ledger import read_ledger
-from daxa.selection.selection_file import read_selection
+from daxa.archive.config import Creator
+from daxa.naming import number_of
+from daxa.publish.citing.software_credit import SoftwareCredit
+from daxa.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Citation", "MissionCitation", "cite_release", "find_tag", "public_address"]
+__all__ = ["Citation", "MissionCitation", "latex"]
 
-_SHARED = ("https", "http", "ssh", "git")
-_SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)([\w./~-]+)")
-_TAGGER = re.compile(rb"^tagger .*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
-_DOI = re.compile(r"10\.\d{4,9}(?:\.\d+)?/[A-Za-z0-9._;()\[\]:/-]{1,200}")
+_KEYWORDS = "https://journals.aas.org/facility-keywords/"
+_MOST_LISTED = 10
+"""Most ObsIDs in a sentence; more go into a table."""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 @dataclass(frozen=True)
@@ -122,16 +117,12 @@ class Citation:
     @property
     def text(self) -> str:
         """Sentences for the paper: data availability, acknowledgements, software, keywords, identifiers."""
-        from daxa.publish.citing.citation_text import citation_text
-
-        return citation_text(self)
+        return _text(self)
 
     @property
     def bibtex(self) -> str:
         """Entries for the list of references."""
-        from daxa.publish.citing.citation_text import citation_bibtex
-
-        return citation_bibtex(self)
+        return _bibtex(self)
 
     @property
     def mrt(self) -> str:
@@ -153,148 +144,155 @@ class Citation:
         }
 
 
-def cite_release(layout: Layout, tag: str = "") -> Citation:
-    """Gather what a paper that uses a release must say.
-
-    Parameters
-    ----------
-    layout
-        The archive.
-    tag
-        A release; by default the latest one.
-
-    Raises
-    ------
-    ReleaseError
-        There is no release.
-    ArchiveError
-        There is no such release.
-    DataError, ConfigError
-        A file of the release is not what daxa writes.
-    """
-    tag = find_tag(layout, tag)
-    kind, content = git.read_object(layout.root, f"refs/tags/{tag}")
-    commit = git.commit_of(layout.root, f"refs/tags/{tag}")
-    extra = read_extra(git.read_file(layout.root, commit, "CITATION.cff") or b"")
-    software = git.read_file(layout.root, commit, layout.software.name) or b""
-    with records_at(layout, commit) as records:
-        config = load_config(records)
-        tables = {mission: read_selection(records.selection(mission)) for mission in config.missions}
-        failed = {mission: _failed(records, config, mission) for mission in config.missions}
-    doi = str(extra.get("doi", ""))
-    return Citation(
-        name=config.name,
-        title=config.title or config.name,
-        tag=tag,
-        commit=commit,
-        date=_day(content if kind == "tag" else git.read_object(layout.root, commit)[1]),
-        creators=config.creators,
-        licence=config.licence,
-        doi=doi if _DOI.fullmatch(doi) else "",
-        address=public_address(git.origin_url(layout.root)),
-        swhids=_identifiers(layout, commit, content if kind == "tag" else None),
-        missions=tuple(
-            _credit(find_mission(name), sorted(map(str, table["obs_id"])), failed[name])
-            for name, table in tables.items()
-        ),
-        software=credit_software(used_software(software, layout.software)),
-        tables=tables,
-    )
-
-
-def find_tag(layout: Layout, tag: str = "") -> str:
-    """The release of this name, or the latest one.
-
-    Raises
-    ------
-    ReleaseError
-        There is no release.
-    ArchiveError
-        There is no such release.
-    """
-    known = release_tags(git.tags(layout.root))
-    if not known:
-        raise ReleaseError(
-            "none", f"{layout.root} has no release yet", remedy='make one with `daxa release -m "what it is"`'
-        )
-    if tag and tag not in known:
-        raise ArchiveError(
-            "revision",
-            f"{layout.root} has no release {tag[:80]!r}{did_you_mean(tag, known)}",
-            remedy=f"choose from {', '.join(known[-5:])}; `git tag` lists all",
-        )
-    return tag or known[-1]
-
-
-def public_address(url: str) -> str:
-    """An address of a repository that others can use, without names and passwords; '' if others cannot use it.
+def latex(text: str) -> str:
+    r"""Text of one line in which nothing is a LaTeX command.
 
     Examples
     --------
-    >>> public_address("https://ada:secret@git.example/a907.git"), public_address("git@git.example:ada/a907.git")
-    ('https://git.example/a907.git', 'https://git.example/ada/a907.git')
-    >>> public_address("/home/ada/a907")
-    ''
+    >>> latex("Abell 907 & \\input{x}, 5%")
+    'Abell 907 \\& \\textbackslash{}input\\{x\\}, 5\\%'
     """
-    if found := _SCP.fullmatch(url):
-        return f"https://{found[1]}/{found[2]}"
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return ""
-    if parts.scheme not in _SHARED or not parts.hostname:
-        return ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    return "".join(_SPECIAL.get(character, character) for character in " ".join(plain(text).split()))
 
 
-def _identifiers(layout: Layout, commit: str, tag: bytes | None) -> dict[str, str]:
-    """SWHIDs of tag, commit and tree.
-
-    Raises
-    ------
-    DataError
-        The content of an object does not match its name.
-    """
-    if len(commit) != 40:
-        return {}  # A repository with SHA-256 has no SWHIDs.
-    kind, content = git.read_object(layout.root, commit)
-    tree = re.match(rb"tree ([0-9a-f]{40})\n", content)
-    entries = git.tree_entries(layout.root, commit)
-    found = {"rev": object_swhid("rev", content), "dir": directory_swhid(entries)}
-    named = {"rev": f"swh:1:rev:{commit}", "dir": f"swh:1:dir:{tree[1].decode() if tree else ''}"}
-    if kind != "commit" or found != named:
-        raise DataError(
-            "object",
-            f"the commit {commit} of {layout.root} does not match its digest",
-            remedy="`git fsck` names the damaged objects; clone the archive again",
-        )
-    return ({"rel": object_swhid("rel", tag)} if tag is not None else {}) | found
+def _text(citation: Citation) -> str:
+    """Sentences for the paper, each below its heading."""
+    parts = [
+        ("Cite", [_reference(citation)]),
+        ("Data availability", [_availability(citation)]),
+        ("Observations", list(_observations(citation))),
+        ("Acknowledgements", list(_acknowledgements(citation))),
+        ("Software", list(_software(citation))),
+        ("Facilities", list(_facilities(citation))),
+        ("References", list(_references(citation))),
+        ("Identifiers", [*citation.swhids.values(), *_datasets(citation)]),
+        ("Still to be looked up", list(_unchecked(citation))),
+    ]
+    return "\n".join("\n".join([f"{title}:", *(f"  {line}" for line in lines), ""]) for title, lines in parts if lines)
 
 
-def _failed(records: Layout, config: ArchiveConfig, mission: str) -> tuple[str, ...]:
-    ledgers = (read_ledger(records.ledger(mission, step)) for step in config.steps)
-    return tuple(sorted({row.obs_id for rows in ledgers for row in rows.values() if row.outcome != "done"}))
+def _bibtex(citation: Citation) -> str:
+    """Entries for the release and for datasets with a DOI; other references are named, to be exported from ADS."""
+    year, month, _ = citation.date.split("-")
+    fields = {
+        "author": " and ".join(_author(creator.name) for creator in citation.creators),
+        "title": f"{{{latex(citation.title)}}}",
+        "year": year,
+        "version": citation.tag,
+        "doi": citation.doi,
+        "url": "" if citation.doi else citation.address,
+        "note": latex(citation.swhids.get("rel") or citation.commit),
+    }
+    entries = [_entry(f"{citation.name}-{citation.tag}", fields, f"  month = {_MONTHS[int(month) - 1]},\n")]
+    for one in citation.missions:
+        for obs_id, identifier in one.identifiers.items():
+            title = f"{{{latex(one.title)} observation {latex(obs_id)}}}"
+            entries.append(_entry(f"{one.mission}-{obs_id}", {"title": title, "doi": identifier}))
+    lines = [f"% {line}" for line in _references(citation)]
+    comments = ["% To be exported from ADS:", *lines, ""] if lines else []
+    return "\n".join([*comments, *entries])
 
 
-def _credit(spec: MissionSpec, obs_ids: list[str], failed: tuple[str, ...]) -> MissionCitation:
-    credit = spec.credit
-    return MissionCitation(
-        mission=spec.name,
-        title=spec.title,
-        obs_ids=tuple(obs_ids),
-        failed=failed,
-        acknowledgement=spec.acknowledgement if credit.read else "",
-        source=credit.source,
-        read=credit.read,
-        references=tuple(one for one in spec.bibcodes if one in credit.checked),
-        facility=credit.facility if credit.facility in credit.checked else "",
-        identifiers={one: fill_template(credit.dataset, one) for one in obs_ids} if credit.dataset else {},
-        unchecked=tuple(one for one in (*spec.bibcodes, credit.facility) if one and one not in credit.checked),
+def _entry(key: str, fields: dict[str, str], more: str = "") -> str:
+    lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items() if value)
+    return f"@misc{{{key},\n{lines}{more}}}\n"
+
+
+def _author(name: str) -> str:
+    """A name for BibTeX: a comma separates its parts; a name with ``and`` is not a person's."""
+    written = latex(name)
+    return f"{{{written}}}" if re.search(r"\band\b", written) else written
+
+
+def _reference(citation: Citation) -> str:
+    authors = "; ".join(creator.name for creator in citation.creators) or f"authors of {citation.name}"
+    place = f"https://doi.org/{citation.doi}" if citation.doi else citation.address
+    ends = ", ".join(part for part in (place, citation.swhids.get("rel", citation.commit)) if part)
+    return f"{authors} ({citation.date[:4]}): {citation.title}, {citation.tag}. {ends}"
+
+
+def _availability(citation: Citation) -> str:
+    made = _joined([f"{number_of(len(one.obs_ids), 'observation')} of {one.title}" for one in citation.missions])
+    place = f"at https://doi.org/{citation.doi}" if citation.doi else f"at {citation.address}"
+    where = place if citation.doi or citation.address else "at [ADDRESS]"
+    return (
+        f"The data underlying this article are release {citation.tag} of the archive {citation.title!r} "
+        f"({citation.swhids.get('rel', citation.commit)}), available {where}. It was made with daxa from {made}, "
+        f"which are listed in Table [TABLE]; `daxa verify {citation.tag}` compares every file with the release."
     )
 
 
-def _day(content: bytes) -> str:
-    """The day on which a tag, or a commit, was made."""
-    found = _TAGGER.search(content) or re.search(rb"^committer .*> (\d{1,12}) [+-]\d{4}$", content, re.MULTILINE)
-    return datetime.fromtimestamp(int(found[1]), UTC).date().isoformat() if found else ""
+def _observations(citation: Citation) -> Iterator[str]:
+    for one in citation.missions:
+        named = ", ".join(one.obs_ids)
+        if len(one.obs_ids) > _MOST_LISTED:
+            named = f"{number_of(len(one.obs_ids), 'ObsID')}; `daxa cite {citation.tag} --format mrt` writes the table"
+        yield f"{one.title}: {named}"
+        if one.failed:
+            yield f"  not processed, or only in part: {', '.join(one.failed)}"
+
+
+def _acknowledgements(citation: Citation) -> Iterator[str]:
+    seen: set[str] = set()
+    for one in citation.missions:
+        if one.acknowledgement and one.acknowledgement not in seen:
+            seen.add(one.acknowledgement)
+            yield f"{one.acknowledgement.rstrip('.')}."
+            yield f"  ({one.title}: {one.source}, read {one.read})"
+
+
+def _software(citation: Citation) -> Iterator[str]:
+    for one in citation.software:
+        versions = f" ({', '.join(one.versions)})" if one.versions else ""
+        references = f": {', '.join(one.references)}" if one.references else ""
+        yield f"{one.name}{versions}{references}"
+
+
+def _facilities(citation: Citation) -> Iterator[str]:
+    if named := list(dict.fromkeys(one.facility for one in citation.missions if one.facility)):
+        yield ", ".join(named)
+
+
+def _references(citation: Citation) -> Iterator[str]:
+    by = [one.references for one in citation.missions] + [one.references for one in citation.software]
+    named = [bibcode for references in by for bibcode in references]
+    for bibcode in dict.fromkeys(named):
+        yield f"{bibcode}  {_address(bibcode)}"
+
+
+def _address(reference: str) -> str:
+    if reference.startswith("ascl:"):
+        return f"https://ascl.net/{reference.removeprefix('ascl:')}"
+    return f"https://ui.adsabs.harvard.edu/abs/{quote(reference)}/exportcitation"
+
+
+def _datasets(citation: Citation) -> Iterator[str]:
+    for one in citation.missions:
+        for obs_id, identifier in one.identifiers.items():
+            yield f"{one.title} {obs_id}: https://doi.org/{identifier}"
+
+
+def _unchecked(citation: Citation) -> Iterator[str]:
+    for one in citation.missions:
+        lacking = _lacking(one)
+        if lacking:
+            yield f"{one.title}: {'; '.join(lacking)}"
+    for package in citation.software[1:]:
+        if not package.references:
+            yield f"{package.name}: how to cite it is not known"
+
+
+def _lacking(one: MissionCitation) -> list[str]:
+    """What is declared for a mission but has not been compared with its source."""
+    lacking = [] if one.acknowledgement or not one.source else [f"the wording of the acknowledgement at {one.source}"]
+    bibcodes = [name for name in one.unchecked if name[:4].isdigit()]
+    keywords = [name for name in one.unchecked if not name[:4].isdigit()]
+    if bibcodes:
+        lacking.append(f"whether the mission asks to cite {', '.join(bibcodes)}")
+    if keywords:
+        lacking.append(f"whether {keywords[0]} is its keyword in {_KEYWORDS}")
+    return lacking
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

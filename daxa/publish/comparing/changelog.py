@@ -15,6 +15,7 @@ from daxa.files import read_plain, replace_file
 from daxa.publish.comparing.diff import ObservationDiff, compare_revisions
 from daxa.publish.comparing.revisions import NOTHING, read_revision
 from daxa.publish.version import release_tags
+from daxa.text import utf8_text
 
 __all__ = ["HistoryEntry", "ReleaseRecord", "list_history", "list_releases", "record_changes", "with_section"]
 
@@ -154,8 +155,9 @@ def _record(layout: Layout, tag: str) -> ReleaseRecord:
     # Without the signature that a tag may have.
     fields = ("*objectname", "taggerdate:iso-strict", "taggername", "contents:subject", "contents:body")
     form = "--format=" + "%00".join(f"%({name})" for name in fields)
-    said = git.plumb(layout.root, "for-each-ref", form, "--", f"refs/tags/{tag}").rstrip("\n")
-    _, when, by, title, body = [*said.split("\0", 4), "", "", "", ""][:5]
+    answer = git.ask(layout.root, "for-each-ref", form, "--", f"refs/tags/{tag}").stdout.rstrip("\n")
+    # Names and messages of people are read, and name no file: what is not UTF-8 in them is replaced.
+    _, when, by, title, body = [*utf8_text(answer).split("\0", 4), "", "", "", ""][:5]
     message = f"{title}\n\n{body}".strip()
     return ReleaseRecord(tag, git.commit_of(layout.root, f"refs/tags/{tag}"), when, by, message)
 

@@ -21,7 +21,8 @@ from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError
 from daxa.files import open_plain, replace_file, sync
 from daxa.naming import number_of, some
 from daxa.publish.cache_repair import prove_cache, restore_objects
-from daxa.publish.citing.citation import Citation, cite_release
+from daxa.publish.citing.citation import Citation
+from daxa.publish.citing.cited_release import cite_release
 from daxa.publish.contents import needed_at
 from daxa.publish.deposits.deposit_readme import readme_text
 from daxa.publish.deposits.plain_tar import member_space, write_member, write_tar_end

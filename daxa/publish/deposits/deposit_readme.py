@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from daxa.publish.citing.citation_text import citation_text
-
 if TYPE_CHECKING:
     from daxa.publish.citing.citation import Citation
 
@@ -25,7 +23,7 @@ def readme_text(cited: Citation, files: Mapping[str, tuple[int, str]]) -> str:
     """
     parts = [name for name in files if name.startswith("data-")]
     listed = "\n".join(f"| `{name}` | {size} |" for name, (size, _) in files.items())
-    quoted = "\n".join(f"    {line}" if line else "" for line in citation_text(cited).splitlines())
+    quoted = "\n".join(f"    {line}" if line else "" for line in cited.text.splitlines())
     return f"""# {cited.name} {cited.tag}
 
 {" ".join(cited.title.split())}: a version of an archive of X-ray observations, complete with its data.

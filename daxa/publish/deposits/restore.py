@@ -29,7 +29,7 @@ from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError, Ver
 from daxa.files import errors_naming, open_plain, read_plain
 from daxa.missions.spec import SAFE_ID
 from daxa.naming import number_of, some
-from daxa.publish.citing.citation import cite_release
+from daxa.publish.citing.cited_release import cite_release
 from daxa.publish.contents import needed_at
 from daxa.publish.deposits.deposit import BUNDLE, CHECKSUMS, MANIFEST, NAMES
 from daxa.publish.deposits.plain_tar import Member, open_tar

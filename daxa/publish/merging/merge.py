@@ -100,9 +100,8 @@ def _resolve(layout: Layout, name: str) -> str:
 
 
 def _names(layout: Layout, place: str) -> list[str]:
-    return [
-        one.removeprefix(place) for one in git.plumb(layout.root, "for-each-ref", "--format=%(refname)", place).split()
-    ]
+    listing = git.ask(layout.root, "for-each-ref", "--format=%(refname)", place).stdout
+    return [one.removeprefix(place) for one in listing.split()]
 
 
 def _plan(

@@ -136,7 +136,7 @@ def _reference(tag: str) -> str:
 
 def _head(layout: Layout, tag: str) -> str:
     reference = _reference(tag)
-    return git.plumb(layout.root, "for-each-ref", "--format=%(objectname)", "--", reference).strip()
+    return git.ask(layout.root, "for-each-ref", "--format=%(objectname)", "--", reference).stdout.strip()
 
 
 def _files(layout: Layout, tag: str) -> list[str]:

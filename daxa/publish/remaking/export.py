@@ -81,7 +81,7 @@ def export_release(layout: Layout, tag: str = "", target: Path | None = None) ->
             f"{tag!r} is not a release of {layout.root}" if tag else f"{layout.root} has no release",
             remedy="list releases with `git tag`; `daxa release` makes one",
         )
-    if git.plumb(layout.root, "rev-parse", "--is-shallow-repository").strip() == "true":
+    if git.ask(layout.root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         raise ArchiveError(
             "shallow",
             f"{layout.root} is a shallow clone, which lacks the commits before {tag}",

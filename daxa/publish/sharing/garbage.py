@@ -110,10 +110,9 @@ def remove_garbage(layout: Layout) -> Garbage:
 
 def _branches(layout: Layout) -> Iterator[str]:
     """Commits of branches, here and as last seen on remotes, and of what was stashed."""
-    said = git.plumb(
-        layout.root, "for-each-ref", "--format=%(objecttype) %(objectname)", "refs/heads", "refs/remotes", "refs/stash"
-    )
-    for line in said.splitlines():
+    places = ("refs/heads", "refs/remotes", "refs/stash")
+    listing = git.ask(layout.root, "for-each-ref", "--format=%(objecttype) %(objectname)", *places).stdout
+    for line in listing.splitlines():
         kind, _, digest = line.partition(" ")
         if kind == "commit":
             yield digest

@@ -32,7 +32,7 @@ def find_version(layout: Layout, name: str) -> str:
     tags, branches = git.tags(layout.root), git.branches(layout.root)
     if name == "-":
         with suppress(DaxaError):
-            name = git.plumb(layout.root, "rev-parse", "--abbrev-ref", "@{-1}").strip() or name
+            name = git.ask(layout.root, "rev-parse", "--abbrev-ref", "@{-1}").stdout.strip() or name
     if name in tags and name in branches:
         raise ArchiveError(
             "ambiguous",

@@ -10,11 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, gammaincc
 
-__all__ = ["LEAST", "Light", "PhotonLikelihood", "Slope", "Stamp", "climb", "pixel_lines"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "LEAST",
+    "Light",
+    "PhotonLikelihood",
+    "Slope",
+    "Stamp",
+    "climb",
+    "detection_likelihood",
+    "log_likelihood",
+    "pixel_lines",
+]
 
 LEAST = 1e-12
 
@@ -220,3 +234,34 @@ def _step(
     step = np.zeros(3)
     step[free] = unit * (vectors @ ((vectors.T @ (unit * pull[free])) / (values + damping)))
     return step
+
+
+def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
+    """Poisson log-likelihood of counts `n` under expected counts `model`, without the term of n alone (Cash 1979)."""
+    return float((n * np.log(model) - model).sum())
+
+
+def detection_likelihood(gain: ArrayLike, parameters: int) -> np.ndarray:
+    """-ln of the chance that noise raises the likelihood as much.
+
+    Parameters
+    ----------
+    gain
+        ln likelihood above that of no source.
+    parameters
+        Number of fitted parameters: 3 for a point, 4 for an extended source.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``-ln(1 - P(k/2, gain))``, P the incomplete Gamma function: the likelihood of the
+        lists of XMM-Newton and eROSITA.
+
+    Examples
+    --------
+    >>> float(detection_likelihood(np.array(20.0), 2).round(6))
+    20.0
+    """
+    gain = np.maximum(np.asarray(gain, np.float64), 0.0)
+    chance = gammaincc(0.5 * parameters, np.minimum(gain, 600.0))
+    return -np.log(chance) + np.maximum(gain - 600.0, 0.0)

@@ -11,13 +11,13 @@ import numpy as np
 
 from daxa.xray.detection.bodies import ExtendedBodies, is_part
 from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, HiddenSearch, hidden_fractions
+from daxa.xray.detection.likelihood import detection_likelihood
 from daxa.xray.detection.peaks import Peaks, joined
 from daxa.xray.detection.psffit import (
     PlacedSource,
     Scene,
     SourceFit,
     describe_source,
-    detection_likelihood,
     place_source,
     source_image,
 )

@@ -11,16 +11,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import erf, gammaincc
+from scipy.special import erf
 
-from daxa.xray.detection.likelihood import LEAST, PhotonLikelihood, Stamp, climb, pixel_lines
+from daxa.xray.detection.likelihood import LEAST, PhotonLikelihood, Stamp, climb, log_likelihood, pixel_lines
 from daxa.xray.detection.psf import Psf, beta_mixture
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 __all__ = [
     "PlacedSource",
@@ -28,10 +24,8 @@ __all__ = [
     "SourceFit",
     "cut_stamp",
     "describe_source",
-    "detection_likelihood",
     "fit_source",
     "light_of",
-    "log_likelihood",
     "place_source",
     "source_image",
     "widened",
@@ -261,11 +255,6 @@ def describe_source(scene: Scene, x: float, y: float, placed: PlacedSource, *, r
     return _described(scene, stamp, placed, light_of(stamp, placed.x, placed.y, mixture), mixture)
 
 
-def log_likelihood(n: np.ndarray, model: np.ndarray) -> float:
-    """Poisson log-likelihood of counts `n` under expected counts `model`, without the term of n alone (Cash 1979)."""
-    return float((n * np.log(model) - model).sum())
-
-
 def _described(
     scene: Scene,
     stamp: Stamp,
@@ -374,29 +363,3 @@ def _fallen(stamp: Stamp, shape: np.ndarray, best: tuple[float, float], step: fl
         else:
             outside = middle
     return 0.5 * (inside + outside)
-
-
-def detection_likelihood(gain: ArrayLike, parameters: int) -> np.ndarray:
-    """-ln of the chance that noise raises the likelihood as much.
-
-    Parameters
-    ----------
-    gain
-        ln likelihood above that of no source.
-    parameters
-        Number of fitted parameters: 3 for a point, 4 for an extended source.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``-ln(1 - P(k/2, gain))``, P the incomplete Gamma function: the likelihood of the
-        lists of XMM-Newton and eROSITA.
-
-    Examples
-    --------
-    >>> float(detection_likelihood(np.array(20.0), 2).round(6))
-    20.0
-    """
-    gain = np.maximum(np.asarray(gain, np.float64), 0.0)
-    chance = gammaincc(0.5 * parameters, np.minimum(gain, 600.0))
-    return -np.log(chance) + np.maximum(gain - 600.0, 0.0)

@@ -9,8 +9,9 @@ from astropy.io import fits
 
 from daxa.backends.contract import check_backend, check_run
 from daxa.backends.sas import SAS
-from daxa.backends.tools.command import arguments, parse_arguments
+from daxa.backends.tools.command import arguments
 from daxa.backends.tools.reading import read_tool
+from daxa.backends.tools.written_calls import parse_arguments
 from daxa.errors import CallError, ConfigError, DataError
 from daxa.missions import find_mission
 from daxa.xray.cleaning.ownscreening import read_own

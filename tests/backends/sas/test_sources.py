@@ -15,8 +15,9 @@ from astropy.wcs import WCS
 
 from daxa.backends.contract import check_run
 from daxa.backends.sas import SAS
-from daxa.backends.tools.command import arguments, parse_arguments
+from daxa.backends.tools.command import arguments
 from daxa.backends.tools.reading import read_tool
+from daxa.backends.tools.written_calls import parse_arguments
 from daxa.errors import CallError, DataError
 from daxa.run.product import Product
 from daxa.xray.detection.source_list import COLUMNS

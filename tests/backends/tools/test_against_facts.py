@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from daxa.backends.tools.command import arguments, make_call, parse_arguments
+from daxa.backends.tools.command import arguments, make_call
 from daxa.backends.tools.reading import read_suite, read_tool, suite_names, tool_names
 from daxa.backends.tools.values import check_value, split_value
+from daxa.backends.tools.written_calls import parse_arguments
 from tests.backends.tools.golden import facts
 
 KINDS = {"b": "flag", "i": "integer", "r": "real", "d": "real", "s": "text", "f": "file", "fr": "text"}

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backends.tools.command import arguments, echo, make_call, parse_arguments, parse_echo, shell_line
+from daxa.backends.tools.command import arguments, echo, make_call, shell_line
 from daxa.backends.tools.reading import load_tool, read_suite, read_tool, suite_names, tool_names
+from daxa.backends.tools.written_calls import parse_arguments, parse_echo
 from daxa.errors import ConfigError, ToolError
 
 ROOT = Path(__file__).parents[3]

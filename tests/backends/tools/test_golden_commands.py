@@ -6,8 +6,9 @@ import warnings
 
 import pytest
 
-from daxa.backends.tools.command import arguments, complete, echo, make_call, parse_arguments, parse_echo
+from daxa.backends.tools.command import arguments, complete, echo, make_call
 from daxa.backends.tools.reading import read_suite, read_tool
+from daxa.backends.tools.written_calls import parse_arguments, parse_echo
 from daxa.errors import ToolError
 from tests.backends.tools.golden import Line, command_lines, tokens_of
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from daxa.backends.tools.command import arguments, make_call, parse_arguments
+from daxa.backends.tools.command import arguments, make_call
 from daxa.backends.tools.reading import read_tool, tool_names
+from daxa.backends.tools.written_calls import parse_arguments
 
 _CIAO_LINE = re.compile(r"\s*(TOOL|PARM|CONT)\s*:(.*?)\s*(?:ASC\d+)?\s*\Z")
 _ESASS = re.compile(r"TASK:(\w+) (\S.*?) PARAMS:(.*?)(?= CALIB:|\s*\*\*\*\*|\Z)", re.DOTALL)

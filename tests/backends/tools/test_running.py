@@ -14,13 +14,14 @@ import psutil
 import pytest
 from astropy.io import fits
 
-from daxa.backends.tools.command import make_call, parse_arguments
+from daxa.backends.tools.command import make_call
 from daxa.backends.tools.environment import Installation, call_environment, system_parfiles
 from daxa.backends.tools.installed import find_release
 from daxa.backends.tools.reading import read_suite, read_tool, tool_names
 from daxa.backends.tools.running import Ran, run_call
 from daxa.backends.tools.script import shell_script
 from daxa.backends.tools.verdict import judge
+from daxa.backends.tools.written_calls import parse_arguments
 from daxa.errors import ProgramError, ToolError
 from tests.stubs.fits import write_image, write_table
 from tests.stubs.install import grant, install_suite, request

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.backends.tools.command import make_call, parse_echo
+from daxa.backends.tools.command import make_call
 from daxa.backends.tools.environment import Installation
 from daxa.backends.tools.reading import read_tool
 from daxa.backends.tools.running import Ran, run_call
+from daxa.backends.tools.written_calls import parse_echo
 from tests.stubs import lists
 from tests.stubs.expressions import ExpressionError, evaluate
 from tests.stubs.install import install_suite

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.backends.tools.command import Call, make_call, parse_echo
+from daxa.backends.tools.command import Call, make_call
 from daxa.backends.tools.messages import read_log
 from daxa.backends.tools.outputs import changed_inputs, expected_outputs, find_outputs, look_before
 from daxa.backends.tools.reading import read_suite, read_tool
 from daxa.backends.tools.verdict import Verdict, judge
+from daxa.backends.tools.written_calls import parse_echo
 from tests.backends.tools.golden import facts
 
 

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from daxa.xray.detection.likelihood import PhotonLikelihood
+from daxa.xray.detection.likelihood import PhotonLikelihood, detection_likelihood
 from daxa.xray.detection.psf import gaussian_psf, psf_for
 from daxa.xray.detection.psffit import (
     Scene,
     SourceFit,
     cut_stamp,
-    detection_likelihood,
     fit_source,
     source_image,
     widened,

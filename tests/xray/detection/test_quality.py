@@ -9,8 +9,9 @@ from astropy.wcs import WCS
 
 from daxa.xray import find_sources, write_sources
 from daxa.xray.detection.hidden import find_hidden, fit_hidden, hidden_fractions
+from daxa.xray.detection.likelihood import log_likelihood
 from daxa.xray.detection.psf import gaussian_psf, psf_for
-from daxa.xray.detection.psffit import Scene, SourceFit, cut_stamp, light_of, log_likelihood, source_image
+from daxa.xray.detection.psffit import Scene, SourceFit, cut_stamp, light_of, source_image
 from daxa.xray.detection.quality import PileUp, SourceQuality, circle_radius, judge, quality_words
 from daxa.xray.eventlists.regions import read_regions, region_mask
 

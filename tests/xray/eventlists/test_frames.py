@@ -16,9 +16,10 @@ from daxa.xray import coverage_at, find_sources, make_mosaic, mosaic_grid, write
 from daxa.xray.detection.psf import gaussian_psf
 from daxa.xray.eventlists.frames import frame_of, to_icrs, to_pixels
 from daxa.xray.eventlists.regions import parse_regions, region_mask
+from daxa.xray.imaging.exposed_field import Field
 from daxa.xray.imaging.members import ImageMember, sized
 from daxa.xray.imaging.pairing import same_grid
-from daxa.xray.imaging.positions import Field, cover_fields
+from daxa.xray.imaging.positions import cover_fields
 from daxa.xray.imaging.skymaps import coverage_moc, healpix_map
 
 SIDE = 120

@@ -16,9 +16,10 @@ from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, standard_cut
 from daxa.xray.eventlists.opening import open_events
 from daxa.xray.eventlists.sky_grid import header_wcs
+from daxa.xray.imaging.exposed_field import Field, read_field
 from daxa.xray.imaging.exposure_map import exposure_map
 from daxa.xray.imaging.image import count_image, grid_for, image_header
-from daxa.xray.imaging.positions import Aperture, Field, Quality, cover_fields, coverage_at, read_field
+from daxa.xray.imaging.positions import Aperture, Quality, cover_fields, coverage_at
 from daxa.xray.imaging.upper_limits import chance_of, count_errors, upper_limit
 from daxa.xray.imaging.vignetting import vignetting_for
 from tests.xray.reallists import LISTS

@@ -15,16 +15,14 @@ which is better by an amount that no document at hand gives: for these the sprea
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Literal
-
-import numpy as np
 
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.imaging import Band, FlareFilter, Imaging
-from daxa.xray.telescopes.optics import Eef, PsfFacts, gaussian, king, weighted
+from daxa.xray.telescopes.king_functions import king_with_halo
+from daxa.xray.telescopes.optics import Eef, PsfFacts
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Formats, Telescope
 
@@ -104,42 +102,15 @@ _FORMATS: Formats = {
     ("HRC", "HRC-S"): _hrc("HRC-S", 32768.5, 65536, "xxxxxx00xxxx0xxx0000x000x00000xx"),
 }
 
-_SLOPES = np.linspace(1.3, 6.0, 471)
-"""Of King functions, from which that of the mirrors is chosen."""
-
 
 @lru_cache(maxsize=64)
 def _hrma(_kev: float, arcmin: float) -> Eef:
-    """A King function and a halo, with 50, 95 and 99 % of the counts within the radii that were measured."""
-    half = 0.43 - 0.10 * arcmin + 0.050 * arcmin**2
-    most = 2.05 - 0.55 * arcmin + 0.18 * arcmin**2
-    nearly = 8.0 + 0.2 * arcmin
-    # Half of the halo lies within the outermost radius.
-    halo = gaussian(nearly / math.sqrt(2.0 * math.log(2.0)))
-
-    def with_halo(share: float) -> Eef:
-        shares = [(total - share * float(halo(r))) / (1.0 - share) for total, r in ((0.5, half), (0.95, most))]
-        return weighted((1.0 - share, _through(half, most, *shares)), (share, halo))
-
-    # Far off the axis the core alone reaches beyond that radius.
-    low, high = 0.0, 0.03
-    for _ in range(30 if with_halo(0.0)(nearly) > 0.99 else 0):
-        share = 0.5 * (low + high)
-        low, high = (share, high) if with_halo(share)(nearly) > 0.99 else (low, share)
-    return with_halo(low)
-
-
-def _through(half: float, most: float, inner: float, outer: float) -> Eef:
-    """The King function with one share of its counts within a radius and another within a larger one."""
-    # The ratio of the radii falls with the slope.
-    ratios = _king_radius(outer, _SLOPES) / _king_radius(inner, _SLOPES)
-    slope = float(np.interp(-most / half, -ratios, _SLOPES))
-    return king(half / float(_king_radius(inner, slope)), slope)
-
-
-def _king_radius(fraction: float, slope: float | np.ndarray) -> np.ndarray:
-    """Radius, in cores, within which a King function has this share."""
-    return np.sqrt((1.0 - fraction) ** (1.0 / (1.0 - np.asarray(slope))) - 1.0)
+    """Through the radii (arcsec) that were measured at this angle."""
+    return king_with_halo(
+        half=0.43 - 0.10 * arcmin + 0.050 * arcmin**2,
+        most=2.05 - 0.55 * arcmin + 0.18 * arcmin**2,
+        nearly=8.0 + 0.2 * arcmin,
+    )
 
 
 _FEIGELSON = (

@@ -40,7 +40,8 @@ import numpy as np
 from daxa.xray.telescopes.detector import Detector
 from daxa.xray.telescopes.eventformat import EventFormat, Refusal
 from daxa.xray.telescopes.imaging import Band, FlareFilter, Imaging
-from daxa.xray.telescopes.optics import Eef, PsfFacts, Radii, Vignetting, king, polynomial
+from daxa.xray.telescopes.king_functions import stretched_king
+from daxa.xray.telescopes.optics import PsfFacts, Vignetting, polynomial
 from daxa.xray.telescopes.rule import Rule
 from daxa.xray.telescopes.spec import Camera, Corners, Formats, Readout, Telescope
 
@@ -158,54 +159,12 @@ def _corners(limits: dict[int, tuple[float, float] | None]) -> Corners:
 
 _MOS_PILE_UP = {"PrimePartialW2": 4.5, "PrimePartialW3": 1.5, "": 0.5}
 
-_PSF_LIMIT = 300.0
-"""Arcsec within which the functions are normalised, as the calibration files are."""
-
-
-def _eef(
-    core: tuple[float, ...], slope: tuple[float, ...], measured: tuple[float, ...]
-) -> Callable[[float, float], Eef]:
-    """King function whose core (arcsec) and slope are a + bE + ct + dEt, on the scale of what was measured.
-
-    ``measured`` is the EEF on the axis at 1 keV: share, core and slope of one King function, and
-    core and slope of another.  Radii are stretched so that the King function agrees with it there;
-    how it changes with energy and angle stays.  All light lies within 5 arcmin.
-    """
-    share, *two = measured
-    near, far = king(*two[:2]), king(*two[2:])
-
-    def seen(r: Radii) -> Radii:
-        return share * near(r) + (1.0 - share) * far(r)
-
-    def declared(kev: float, arcmin: float) -> tuple[float, float]:
-        terms = (1.0, kev, arcmin, kev * arcmin)
-        rc, alpha = (sum(a * t for a, t in zip(values, terms, strict=True)) for values in (core, slope))
-        return max(rc, 1.0), max(alpha, 1.1)
-
-    rc, alpha = declared(1.0, 0.0)
-    most = float(king(rc, alpha)(_PSF_LIMIT) / seen(_PSF_LIMIT))
-
-    def at(kev: float, arcmin: float) -> Eef:
-        function = king(*declared(kev, arcmin))
-        whole = function(_PSF_LIMIT)
-
-        def eef(r: Radii) -> Radii:
-            inside: Radii = np.minimum(r, _PSF_LIMIT)
-            stretched = rc * np.sqrt((1.0 - most * seen(inside)) ** (1.0 / (1.0 - alpha)) - 1.0)
-            counted: Radii = np.minimum(function(stretched) / whole, 1.0)
-            return counted
-
-        return eef
-
-    return at
-
-
 _GHIZZARDI = (
     "King function, Ghizzardi, EPIC-MCT-TN-011 and -012, as in HEASoft's XIMAGE, through the encircled energies of "
     "SAS's eupper and the FWHM and HEW of the XMM-Newton Users Handbook"
 )
 _PN_PSF = PsfFacts(
-    _eef((6.636, -0.305, -0.175, -0.0067), (1.525, -0.015, -0.012, -0.0010), (0.434, 5.52, 3.0, 12.88, 1.8)),
+    stretched_king((6.636, -0.305, -0.175, -0.0067), (1.525, -0.015, -0.012, -0.0010), (0.434, 5.52, 3.0, 12.88, 1.8)),
     (0.2, 10.0),
     15.0,
     _GHIZZARDI,
@@ -213,7 +172,7 @@ _PN_PSF = PsfFacts(
     pixel=4.1,
 )
 _M1_PSF = PsfFacts(
-    _eef((5.074, -0.236, 0.002, -0.0180), (1.472, -0.010, -0.001, -0.0016), (0.440, 4.70, 3.0, 10.76, 1.5)),
+    stretched_king((5.074, -0.236, 0.002, -0.0180), (1.472, -0.010, -0.001, -0.0016), (0.440, 4.70, 3.0, 10.76, 1.5)),
     (0.2, 10.0),
     15.0,
     _GHIZZARDI,
@@ -221,7 +180,7 @@ _M1_PSF = PsfFacts(
     pixel=1.1,
 )
 _M2_PSF = PsfFacts(
-    _eef((4.759, -0.203, 0.014, -0.0229), (1.411, -0.005, -0.001, -0.0002), (0.592, 3.82, 2.0, 16.53, 1.6)),
+    stretched_king((4.759, -0.203, 0.014, -0.0229), (1.411, -0.005, -0.001, -0.0002), (0.592, 3.82, 2.0, 16.53, 1.6)),
     (0.2, 10.0),
     15.0,
     _GHIZZARDI,
