@@ -25,7 +25,6 @@ from daxa.query import read_criteria
 from daxa.selection import read_selection, read_selection_metadata
 from daxa.simulator import Observatory
 from daxa.simulator.tap import TableService
-from tests.cli import commandline
 from tests.query.rows import NUSTAR, XMM
 
 KNOWN = {"status": "archived", "data_in_heasarc": "Y"}
@@ -377,19 +376,24 @@ def test_on_a_terminal_it_asks(archive, observatory, answer, code, kept):
     assert ids(archive) == ([SECOND, FIRST] if code else [FAR])
 
 
-KILLED = """
-import os, sys
-left = int(sys.argv.pop(1))
-def watch(event, arguments):
-    global left
-    if event == "os.rename":
-        left -= 1
-        if not left:
-            os._exit(9)
-sys.addaudithook(watch)
-from daxa.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+def ends_before(moment: int, place: Path, *command: str) -> int:
+    """Give a command in a child that dies just before its rename number `moment`; its exit code, 9 when it died."""
+    if not (child := os.fork()):
+        left = [moment]
+
+        def watch(event: str, arguments: tuple) -> None:
+            if event == "os.rename":
+                left[0] -= 1
+                if not left[0]:
+                    os._exit(9)
+
+        sys.addaudithook(watch)
+        code = 70
+        try:
+            code = main(["-C", str(place), *command])
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def state(layout: Layout) -> dict[str, bytes]:
@@ -399,7 +403,7 @@ def state(layout: Layout) -> dict[str, bytes]:
 
 
 @pytest.mark.journey
-def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observatory, identity):
+def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observatory, identity, capsys):
     change = ("select", *PLACE, "--start", "2005-01-01", "--mission", "xmm", "--mission", "nustar", "--yes")
     assert main(["search", "--mission", "nustar", *PLACE]) == 0, "the tables are at hand"
     whole = shutil.copytree(archive.root, tmp_path / "whole" / "a907")
@@ -409,16 +413,14 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(archive, tmp_path, observato
     moments = 0
     for moment in range(1, 40):
         place = Layout(shutil.copytree(archive.root, tmp_path / str(moment) / "a907"))
-        command = [sys.executable, "-c", KILLED, str(moment), *change]
-        ended = subprocess.run(command, cwd=place.root, capture_output=True, text=True, check=False)
-        if ended.returncode == 0:
+        if not (code := ends_before(moment, place.root, *change)):
             break
-        assert ended.returncode == 9, ended.stderr
+        assert code == 9
         moments += 1
         if place.accepted.exists():
-            refused = commandline.daxa("stage", "collect", cwd=place.root)
-            assert refused.returncode == 5
-            assert "daxa run" in refused.stderr
+            capsys.readouterr()
+            assert main(["-C", str(place.root), "stage", "collect"]) == 5
+            assert "daxa run" in capsys.readouterr().err
             before = state(place)
             assert main(["-C", str(place.root), "status"]) == 5
             assert state(place) == before, "looking writes nothing"

@@ -25,6 +25,7 @@ from daxa.errors import (
 )
 from daxa.publish.dvc_outputs import lock_digests
 from daxa.publish.releases.verify import verify_archive
+from daxa.publish.sharing import pull
 from daxa.publish.sharing.pull import pull_data
 from daxa.publish.sharing.push import push_releases
 from daxa.publish.sharing.remotecheck import verify_remote
@@ -181,6 +182,23 @@ def test_what_the_remote_lacks_is_named_and_the_rest_comes(clone, tmp_path, rele
     push_releases(released.layout)
     assert pull_data(clone.layout).ok
     assert verify_archive(clone.layout).problems == ()
+
+
+def test_what_the_disk_spoils_on_the_way_into_the_tree_is_named(clone, monkeypatch, known):
+    changed, lost = (f"data/xmm/{step}/{FIRST}/manifest.json" for step in ("clean", "images"))
+    put = pull.put_in_place
+
+    def onto_a_bad_disk(layout, *arguments):
+        put(layout, *arguments)
+        spoilt = (layout.root / changed).read_bytes()[:-1] + b"?"
+        for path in (changed, lost):
+            (layout.root / path).unlink()
+        (layout.root / changed).write_bytes(spoilt)
+
+    monkeypatch.setattr(pull, "put_in_place", onto_a_bad_disk)
+    report = pull_data(clone.layout, missions=["xmm"], obs_ids=[FIRST])
+    assert (report.missing, report.wrong, report.ok) == ((), (changed, lost), False)
+    assert report.files == len(files(clone)) - 1
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import pytest
 
 from daxa.archive import git
+from daxa.archive.gate import check_archive
 from daxa.archive.git_objects import tree_of
 from daxa.archive.layout import STEPS
 from daxa.cli import main
-from daxa.errors import ReleaseError
+from daxa.errors import ReleaseError, UntrustedArchive
 from daxa.publish.dvc_outputs import listed_files, lock_digests
 from daxa.publish.remote import find_storage
 from tests.publish.workshop import FIRST, SECOND, THIRD, Workshop, damage, deceive, observation, run
@@ -44,6 +46,23 @@ def test_a_release_is_an_annotated_tag_on_a_clean_commit(released):
     ]
     assert "logs.dvc" in git.tracked(root, "v1.0.0")
     assert not any(path.startswith(("data/", "logs/", "report/")) for path in git.tracked(root, "v1.0.0"))
+
+
+def test_none_of_the_files_that_a_release_writes_may_be_a_link(released):
+    root = released.layout.root
+    written = [name for name in git.tracked(root, "v1.0.0") if "/" not in name]
+    assert len(written) > 15
+    for name in (*written, ".dvc.lock.part", "metrics.json.part"):
+        path, copy = root / name, root / "copy"
+        if name in written:
+            path.rename(copy)
+        path.symlink_to("copy")
+        with pytest.raises(UntrustedArchive, match=f"{re.escape(str(path))} is a link"):
+            check_archive(released.layout)
+        path.unlink()
+        if name in written:
+            copy.rename(path)
+    check_archive(released.layout)
 
 
 def test_versions_follow_from_what_changed(released):

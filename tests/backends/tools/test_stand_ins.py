@@ -17,7 +17,14 @@ from daxa.backends.tools.running import Ran, run_call
 from daxa.backends.tools.written_calls import parse_echo
 from tests.stubs import lists
 from tests.stubs.expressions import ExpressionError, evaluate
+from tests.stubs.here import run_here
 from tests.stubs.install import install_suite
+
+
+@pytest.fixture(autouse=True)
+def programs_that_start_at_once(monkeypatch):
+    """What they make is tried here, and not how they start."""
+    monkeypatch.setattr("daxa.backends.tools.container.run_limited", run_here)
 
 
 @pytest.fixture(scope="module")
