@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daxa.errors import DataError, DaxaError, ServiceError, StorageError
-from daxa.fetch.field_files import FIELDS, obtain_field
+from daxa.fetch.field_files import obtain_field
+from daxa.fetch.field_index import FIELDS, PackedFile
 from daxa.fetch.field_tar import extract_member, list_members
 from daxa.fetch.listing import safe_name
 from daxa.fetch.locations import ObservationRef
@@ -102,7 +103,7 @@ def test_the_observations_of_a_field_share_one_download(field, lists):
     assert sum(f"{FIELD_FILE}: SHA-256 {sha256(packed)}" in line for line in field.log) == 2
     assert Store(field.settings.store).check(sha256(packed))
     assert not any(field.root.glob("parts/*/*"))
-    assert [path.suffix for path in (field.settings.store / "fields").iterdir()] in ([], [".lock"])
+    assert {path.suffix for path in (field.settings.store / "fields").iterdir()} <= {".lock", ".contents"}
 
 
 def test_tasks_that_need_the_field_at_once_wait_for_one_of_them(field):
@@ -183,6 +184,36 @@ def test_a_copy_in_the_store_that_was_damaged_is_fetched_again(field):
     assert field.downloads() == 2
 
 
+def test_what_a_field_contains_is_read_once_and_a_list_in_the_store_is_not_taken_out_again(field, monkeypatch):
+    reads = []
+    monkeypatch.setattr("daxa.fetch.field_files.list_members", lambda *a: reads.append(a) or list_members(*a))
+    monkeypatch.setattr("daxa.fetch.obtain.extract_member", lambda *a, **k: reads.append(a) or extract_member(*a, **k))
+    for obs_id in (ONE, OTHER, ONE):
+        field.fetch(obs_id)
+    assert len(reads) == 1 + 2
+    (note,) = (field.settings.store / FIELDS).glob("*.contents")
+    for bad in (b"{", b"[1]", b'{"../x": [1, "ab"]}', b'{"x": [1, 2]}', b'{"x": 1}'):
+        note.write_bytes(bad)
+        assert field.fetch(OTHER)[1][0].path == member_of(OTHER)
+        assert bad != note.read_bytes()
+    assert len(reads) == 3 + 5
+
+
+def test_a_list_that_is_not_what_was_noted_of_the_file_of_the_field_is_refused(field, monkeypatch):
+    def altered(*names, **limits):
+        size = extract_member(*names, **limits)
+        content = names[3].read_bytes()
+        names[3].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        return size
+
+    monkeypatch.setattr("daxa.fetch.obtain.extract_member", altered)
+    with pytest.raises(DataError, match="altered while it was read"):
+        field.fetch()
+    assert tree(field.root / f"out-{ONE}") == {}
+    monkeypatch.undo()
+    assert field.fetch()[1][0].path == member_of(ONE)
+
+
 def test_a_link_in_the_place_of_what_the_store_keeps_is_not_followed(field, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "store").mkdir()
@@ -252,8 +283,8 @@ ATTACKS = {
     "a hard link": (GOOD + header("b", kind=tarfile.LNKTYPE, link=INNER) + END, "not a plain file"),
     "a device": (GOOD + header("b", kind=tarfile.CHRTYPE) + END, "not a plain file"),
     "a pipe": (GOOD + header("b", kind=tarfile.FIFOTYPE) + END, "not a plain file"),
-    "a long name": (header("././@LongLink", 300, tarfile.GNUTYPE_LONGNAME) + bytes(512) + END, "not a plain file"),
-    "an extended header": (header("pax", 30, tarfile.XHDTYPE) + bytes(512) + END, "not a plain file"),
+    "a long name of zeros": (header("././@LongLink", 300, tarfile.GNUTYPE_LONGNAME) + bytes(512) + END, "zeros"),
+    "an extended header of zeros": (header("pax", 30, tarfile.XHDTYPE) + bytes(512) + END, "extended header in it is"),
     "a sparse file": (header(INNER, 512, tarfile.GNUTYPE_SPARSE) + bytes(512) + END, "not a plain file"),
     "a folder with content": (header("a", 512, tarfile.DIRTYPE) + GOOD + END, "not a plain file"),
     "twice": (GOOD + GOOD + END, "twice"),
@@ -317,7 +348,7 @@ def test_a_bomb_ends_at_its_limit(field, monkeypatch):
 def test_odd_names_are_passed_over_and_unpacked_tars_are_read(tmp_path):
     content = stored("a b", b"x") + stored(".hidden/c", b"y") + stored("./d/e.fits", b"z") + END
     (tmp_path / "x.tar").write_bytes(content)
-    assert list_members(tmp_path / "x.tar", "x.tar") == {"d/e.fits": 1}
+    assert list_members(tmp_path / "x.tar", "x.tar") == {"d/e.fits": PackedFile(1, sha256(b"z"))}
     assert extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "out", most=1) == 1
     assert (tmp_path / "out").read_bytes() == b"z"
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
@@ -339,7 +370,7 @@ def test_what_python_writes_for_others_is_read(tmp_path):
             tar.add(tmp_path / "deep", "./deep")
         path = tmp_path / f"{number}.tar.gz"
         path.write_bytes(out.getvalue())
-        assert list_members(path, path.name) == {f"deep/{'n' * 60}/list.fits": 700}
+        assert list_members(path, path.name) == {f"deep/{'n' * 60}/list.fits": PackedFile(700, sha256(b"q" * 700))}
 
 
 @given(st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 4096))
@@ -361,4 +392,4 @@ def test_whatever_is_altered_or_cut_the_reader_refuses_or_stays_inside(tmp_path,
     except DataError:
         return
     assert all(safe_name(part) for name in found for part in name.split("/"))
-    assert sum(found.values()) <= len(whole)
+    assert sum(one.size for one in found.values()) <= len(whole)
