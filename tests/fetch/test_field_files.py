@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
-import io
 import os
 import tarfile
 import time
@@ -12,17 +12,15 @@ from dataclasses import replace
 
 import pytest
 from filelock import FileLock
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from daxa.errors import DataError, DaxaError, ServiceError, StorageError
 from daxa.fetch.field_files import obtain_field
-from daxa.fetch.field_index import FIELDS, PackedFile
+from daxa.fetch.field_index import FIELDS
 from daxa.fetch.field_tar import extract_member, list_members
-from daxa.fetch.listing import safe_name
 from daxa.fetch.locations import ObservationRef
 from daxa.fetch.observation import fetch_observation, restore_observation
 from daxa.fetch.obtain import FetchContext
+from daxa.fetch.parts import part_of
 from daxa.fetch.replaced_files import Fetched, find_replaced
 from daxa.fetch.store import Store
 from daxa.missions import find_mission
@@ -32,6 +30,7 @@ from daxa.simulator.calpv import FIELD_FILE, member_of, pack_field
 from daxa.simulator.faults import Fault
 from daxa.simulator.server import Observatory
 from tests.fetch.conftest import HASTE, connected, events_file, sha256, tree
+from tests.fetch.tar_blocks import END, header, stored
 
 SPEC = find_mission("erosita_calpv")
 ONE, OTHER = "700180", "700181"
@@ -199,6 +198,49 @@ def test_what_a_field_contains_is_read_once_and_a_list_in_the_store_is_not_taken
     assert len(reads) == 3 + 5
 
 
+def test_a_disk_that_is_full_at_any_moment_loses_nothing(field, lists, monkeypatch):
+    sync = os.fsync
+
+    def fetch(moment: int) -> None:
+        calls = []
+
+        def full(descriptor):
+            calls.append(descriptor)
+            if len(calls) == moment:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            sync(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", full)
+            field.fetch()
+
+    failed = 0
+    for moment in range(1, 30):
+        try:
+            fetch(moment)
+            break
+        except StorageError as error:
+            assert error.code == "storage.full"
+            assert tree(field.root / f"out-{ONE}") == {}
+            failed += 1
+    assert 3 <= failed < 29, "the tar file, what it contains, and the list were written one after the other"
+    assert tree(field.root / f"out-{ONE}") == {INNER: lists[INNER]}
+
+
+def test_what_a_kill_leaves_is_replaced(field, lists):
+    field.fetch(OTHER)
+    (note,) = (field.settings.store / FIELDS).glob("*.contents")
+    note.unlink()
+    note.with_name(f"{note.name}.part").write_bytes(b"{")
+    url = f"{connected(field.settings).mirror.root}/{PLACE}/{FIELD_FILE}#/{INNER}"
+    part = part_of(field.root / "parts" / ONE, url)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(lists[INNER][:5000])
+    assert tree(field.fetch()[0]) == {INNER: lists[INNER]}
+    assert not part.exists()
+    assert {path.suffix for path in note.parent.iterdir()} <= {".lock", ".contents"}
+
+
 def test_a_list_that_is_not_what_was_noted_of_the_file_of_the_field_is_refused(field, monkeypatch):
     def altered(*names, **limits):
         size = extract_member(*names, **limits)
@@ -260,17 +302,6 @@ def test_an_observation_of_no_field_and_one_that_its_field_lacks_are_absent(fiel
         field.fetch(ONE)
 
 
-def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.type, info.linkname = size, kind, link
-    return info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
-
-
-def stored(name: str, content: bytes) -> bytes:
-    return header(name, len(content)) + content + bytes(-len(content) % 512)
-
-
-END = bytes(10240)
 GOOD = stored(member_of(ONE), b"SIMPLE")
 INNER = member_of(ONE)
 
@@ -343,53 +374,3 @@ def test_a_bomb_ends_at_its_limit(field, monkeypatch):
     field.serve(pack_field([(INNER, bytes(4 << 20))]))
     with pytest.raises(DataError, match="unpacks to more than 1048576"):
         field.fetch()
-
-
-def test_odd_names_are_passed_over_and_unpacked_tars_are_read(tmp_path):
-    content = stored("a b", b"x") + stored(".hidden/c", b"y") + stored("./d/e.fits", b"z") + END
-    (tmp_path / "x.tar").write_bytes(content)
-    assert list_members(tmp_path / "x.tar", "x.tar") == {"d/e.fits": PackedFile(1, sha256(b"z"))}
-    assert extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "out", most=1) == 1
-    assert (tmp_path / "out").read_bytes() == b"z"
-    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(DataError, match="cannot have more than 0"):
-        extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "more", most=0)
-    (tmp_path / "link").symlink_to(tmp_path / "victim")
-    with pytest.raises(DaxaError):
-        extract_member(tmp_path / "x.tar", "x.tar", "d/e.fits", tmp_path / "link", most=1)
-    assert not (tmp_path / "victim").exists()
-
-
-def test_what_python_writes_for_others_is_read(tmp_path):
-    """The formats of GNU tar and ustar, with folders."""
-    for number, form in enumerate((tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT)):
-        (tmp_path / "deep" / ("n" * 60)).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "deep" / ("n" * 60) / "list.fits").write_bytes(b"q" * 700)
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w:gz", format=form) as tar:
-            tar.add(tmp_path / "deep", "./deep")
-        path = tmp_path / f"{number}.tar.gz"
-        path.write_bytes(out.getvalue())
-        assert list_members(path, path.name) == {f"deep/{'n' * 60}/list.fits": PackedFile(700, sha256(b"q" * 700))}
-
-
-@given(st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 4096))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_altered_or_cut_the_reader_refuses_or_stays_inside(tmp_path, changes, cut):
-    whole = bytearray(
-        stored("a/b.fits", b"x" * 600) + header("c", kind=tarfile.DIRTYPE) + stored("d", b"") + bytes(2048)
-    )
-    for at, value in changes:
-        whole[at] = value
-    for at in (0, 1536, 2048):  # The sums, so that more than these is looked at.
-        block = whole[at : at + 512]
-        block[148:156] = b" " * 8
-        whole[at + 148 : at + 156] = b"%06o\0 " % sum(block)
-    path = tmp_path / "x.tar"
-    path.write_bytes(whole[: len(whole) - cut])
-    try:
-        found = list_members(path, path.name)
-    except DataError:
-        return
-    assert all(safe_name(part) for name in found for part in name.split("/"))
-    assert sum(one.size for one in found.values()) <= len(whole)
