@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from daxa.backends.adopting import identify
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
-from daxa.backends.heasoft.uvot import INSTRUMENT, LINKS, uvot_products
+from daxa.backends.heasoft.uvot import INSTRUMENT, LINKS, nothing_to_add, uvot_products
 from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -191,13 +191,17 @@ def _xrtpipeline(known: Known) -> list[CallPlan]:
     """Its own part beside the UVOT, which may then fail alone."""
     if known.instruments and "XRT" not in known.instruments:
         return []
+    if INSTRUMENT in known.instruments and not _has(known, r"xrt/event/sw\w+_uf\.evt"):
+        return []  # What the archive has is of the UVOT alone.
     part = "XRT" if INSTRUMENT in known.instruments else ""
     return [replace(plan, part=part) for plan in _whole("sw", entrystage=1, exitstage=2)(known)]
 
 
 def _swift_products(known: Known) -> list[ChainProduct]:
     found = list(uvot_products(known))
-    if found and "XRT" not in known.instruments:
+    if INSTRUMENT in known.instruments and not any(part == "XRT" for part, _ in known.outputs("xrtpipeline")):
+        if not (found or known.left_out or known.links.isdisjoint({"xrtpipeline", "uvotimsum"})):
+            raise nothing_to_add(known)
         return found
     return [*_products("xrtpipeline", ("expmap",))(known), *found]
 

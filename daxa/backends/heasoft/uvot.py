@@ -7,12 +7,18 @@ later step takes them for X-ray data, and are made only where UVOT is a chosen i
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 from daxa.backends.chains import CallPlan, ChainProduct, Known, Link
+from daxa.backends.tools.foreign_fits import open_fits
+from daxa.errors import DataError
 from daxa.run.product import Product
+from daxa.xray.eventlists.cards import card_number
 
-__all__ = ["INSTRUMENT", "LINKS", "uvot_products"]
+__all__ = ["INSTRUMENT", "LINKS", "nothing_to_add", "uvot_products"]
 
 INSTRUMENT = "UVOT"
 
@@ -59,9 +65,58 @@ def uvot_products(known: Known) -> Iterator[ChainProduct]:
     known
         At the end.
     """
+    obs_id = known.task.obs_id
     for _, path in (*known.outputs("uvotimsum", "sum"), *known.outputs("uvotdetect", "sources")):
         name, _, what = path.rpartition(".")[0].partition("_")
-        yield ChainProduct(path, Product(known.task.obs_id, INSTRUMENT, name, _KINDS[what]).name)
+        own = Product(obs_id, INSTRUMENT, name, _KINDS[what]).name
+        write = (
+            partial(_take_sources, path, f"{name}_sk.img", f"{known.task.mission} {obs_id}") if what == "src" else None
+        )
+        yield ChainProduct(path, own, write=write)
+
+
+def _take_sources(path: str, image: str, whose: str, work: Path, target: Path) -> None:
+    """Take a list of sources, unless there was nothing to search: without rows it would say that nothing was found."""
+    import numpy as np
+
+    try:
+        with open_fits(work / image) as parts:
+            images = [part for part in parts if part.header["NAXIS"] == 2]
+            seen = any(np.isfinite(part.data).any() for part in images)
+            exposed = all(card_number(part.header, "EXPOSURE", 1.0) > 0 for part in images)
+    except (OSError, ValueError) as error:
+        raise DataError("unreadable", f"{whose}: {image} cannot be read: {error}", remedy="read its log") from None
+    if not seen or not exposed:
+        why = "no exposure" if seen else "no pixel with a value"
+        raise DataError(
+            "no-pixels",
+            f"{whose}: the sum of UVOT's images in {image.partition('_')[0]} has {why}, so that no source can be found",
+            remedy='leave UVOT out for it, or set skip = ["uvotdetect"] in [events.obs."OBSID"]',
+        )
+    shutil.copyfile(work / path, target)
+
+
+def nothing_to_add(known: Known) -> DataError:
+    """The error for an observation of which there is no image to add, and no list of the XRT either.
+
+    Parameters
+    ----------
+    known
+        At the end.
+    """
+    whose = f"{known.task.mission} {known.task.obs_id}"
+    images = sorted(found[1] for path in known.inputs if (found := _FILE.fullmatch(path)) and found[2] == "sk")
+    if images:
+        return DataError(
+            "no-exposure",
+            f"{whose}: uvotimsum has left out all images of {', '.join(images)}",
+            remedy='its log says why; exclude = "NONE" in [events.heasoft.uvotimsum] adds them all',
+        )
+    return DataError(
+        "no-exposure",
+        f"{whose} has no image of the UVOT through a filter; those through grisms are not processed",
+        remedy="leave the observation out, or choose other instruments",
+    )
 
 
 LINKS = (
