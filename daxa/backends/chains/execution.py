@@ -23,7 +23,7 @@ from daxa.backends.tools.running import run_call
 from daxa.backends.tools.script import shell_script
 from daxa.backends.tools.verdict import Verdict
 from daxa.backends.unpack import unpack
-from daxa.errors import CallError, ConfigError, DataError, DaxaError, ProgramError, StorageError
+from daxa.errors import CallError, ConfigError, DataError, ProgramError, StorageError
 from daxa.run.task import Task
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class _Run:
                     raise next(iter(self._failures.values()))  # A call for all exposures would be one short.
                 seen.add(plan.part)
                 known = self._try(link, plan, known)
-            if self._failures and seen - {""} <= known.left_out and not _goes_on(links[at:], known):
+            if self._failures and seen - {""} <= known.left_out and not any(one.apart for one in links[at:]):
                 raise next(iter(self._failures.values()))
         if self._failures and stops:
             raise next(iter(self._failures.values()))
@@ -289,15 +289,6 @@ class _Run:
         for stream in ("stdout", "stderr"):
             if text := _shown(self.workdir.logs / f"{name}.{stream}"):
                 print(f"-- {stream}\n{text}", file=self.log)
-
-
-def _goes_on(links: Sequence[Link], known: Known) -> bool:
-    """Whether one of these links has calls for parts of its own, of which none has failed."""
-    try:
-        plans = [plan for link in links for plan in link.plan(known)]
-    except DaxaError:
-        return False  # It needs what has failed.
-    return any(plan.part and plan.part not in known.left_out for plan in plans)
 
 
 def _shown(path: Path) -> str:

@@ -128,6 +128,7 @@ LINKS = (
         {"clobber": True},
         # Images and maps must be added on the same pixels.
         wired=("infile", "outfile", "expmap", "method"),
+        apart=True,
     ),
     Link(
         "uvotdetect",
