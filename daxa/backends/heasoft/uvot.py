@@ -18,7 +18,7 @@ from daxa.errors import DataError
 from daxa.run.product import Product
 from daxa.xray.eventlists.cards import card_number
 
-__all__ = ["INSTRUMENT", "LINKS", "nothing_to_add", "uvot_products"]
+__all__ = ["INSTRUMENT", "LINKS", "uvot_products"]
 
 INSTRUMENT = "UVOT"
 
@@ -34,6 +34,13 @@ def _sums(known: Known) -> list[CallPlan]:
     if INSTRUMENT not in known.instruments:
         return []
     found = {(one[1], one[2]): path for path in known.inputs if (one := _FILE.fullmatch(path))}
+    if known.instruments == (INSTRUMENT,) and not found:
+        raise DataError(
+            "no-exposure",
+            f"{known.task.mission} {known.task.obs_id} has no image of the UVOT through a filter, and those through "
+            "grisms are not processed",
+            remedy="leave the observation out, or choose other instruments",
+        )
     return [
         CallPlan(
             {"infile": path, "outfile": f"{name}_{what}.img", "expmap": what == "ex"},
@@ -94,29 +101,6 @@ def _take_sources(path: str, image: str, whose: str, work: Path, target: Path) -
             remedy='leave UVOT out for it, or set skip = ["uvotdetect"] in [events.obs."OBSID"]',
         )
     shutil.copyfile(work / path, target)
-
-
-def nothing_to_add(known: Known) -> DataError:
-    """The error for an observation of which there is no image to add, and no list of the XRT either.
-
-    Parameters
-    ----------
-    known
-        At the end.
-    """
-    whose = f"{known.task.mission} {known.task.obs_id}"
-    images = sorted(found[1] for path in known.inputs if (found := _FILE.fullmatch(path)) and found[2] == "sk")
-    if images:
-        return DataError(
-            "no-exposure",
-            f"{whose}: uvotimsum has left out all images of {', '.join(images)}",
-            remedy='its log says why; exclude = "NONE" in [events.heasoft.uvotimsum] adds them all',
-        )
-    return DataError(
-        "no-exposure",
-        f"{whose} has no image of the UVOT through a filter; those through grisms are not processed",
-        remedy="leave the observation out, or choose other instruments",
-    )
 
 
 LINKS = (

@@ -58,18 +58,11 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     Raises
     ------
     DataError
-        There is no list of events, or nothing is left of any exposure.
+        Nothing is left of any exposure.
     """
     parameters = read_clean(task)
     made, left, measured = [], [], []
-    lists = list(products_in(task, sources, "events", "events"))
-    if not lists:
-        raise DataError(
-            "no-exposure",
-            f"{task.mission} {task.obs_id} has no list of X-ray events: there is nothing to clean",
-            remedy="work with the products of the step events (`daxa ls`), or choose an instrument that counts X-rays",
-        )
-    for source, product in lists:
+    for source, product in products_in(task, sources, "events", "events"):
         exposure = ExposureTask(task, open_events(source, obs_id=task.obs_id), product, target, log)
         if (found := _clean_one(exposure, parameters)) is not None:
             made.append(exposure)
@@ -79,7 +72,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     if not made:
         raise DataError(
             "no-good-time",
-            f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left)}",
+            f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left) or 'any exposure'}",
             remedy=f'loosen the flare filter for it in params/{task.mission}.toml, [clean.obs."{task.obs_id}"]',
         )
     name = Product(task.obs_id, "ALL", "ALL", "measures", suffix="json").name
