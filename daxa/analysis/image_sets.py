@@ -99,7 +99,8 @@ def find_image_sets(layout: Layout, config: ArchiveConfig, request: ImageRequest
         raise ArchiveError(
             "no-images",
             "there is no image with an exposure map for this request",
-            remedy="`daxa run` makes them; `daxa status` says what failed",
+            remedy="`daxa run` makes them; `daxa status` says what failed, and `daxa logs OBSID --step images` "
+            "why an image has no map",
         )
     _check_instruments(request.instruments, instruments, {one.instrument for one in found})
     _check_bands(bands, {one.band for one in found})

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from daxa.errors import DataError
 from daxa.fetch.connection import Connection
+from daxa.fetch.field_index import FIELDS, PackedFile, read_index, write_index
 from daxa.fetch.field_tar import list_members
 from daxa.fetch.file_sizes import LARGEST
 from daxa.fetch.listing import child_url
@@ -24,10 +25,7 @@ from daxa.fetch.parts import disk_errors
 from daxa.fetch.store import ContentOrigin
 from daxa.files import refuse_links
 
-__all__ = ["FIELDS", "list_field", "members_url", "obtain_field"]
-
-FIELDS = "fields"
-"""Directory of the store for the files of fields while they are not whole."""
+__all__ = ["list_field", "members_url", "obtain_field"]
 
 _LOOK = 1.0
 
@@ -55,14 +53,33 @@ def obtain_field(context: FetchContext, sought: ObservationRef) -> ContentOrigin
     alone = replace(context, parts=place)
     lock = place / f"{hashlib.sha256(url.encode()).hexdigest()[:40]}.lock"
     refuse_links(context.store.root, lock)
-    with _alone(lock, context.connection, lambda: context.say(f"{name}: waiting for another task that fetches it")):
-        for _ in range(2):
+
+    def say() -> None:
+        context.say(f"{name}: waiting for another task that fetches it")
+
+    for _ in range(2):
+        with _alone(lock, context.connection, say):
             field = obtain(alone, FileToFetch(name, url, LARGEST["extra"]))
-            if context.store.check(field.sha256):
-                context.say(f"{name}: SHA-256 {field.sha256}")
-                return field
-            context.say(f"{name}: the copy in the store was damaged and is fetched again")
+        # A copy that was altered since is no reason to wait for one another.
+        if context.store.check(field.sha256):
+            context.say(f"{name}: SHA-256 {field.sha256}")
+            if read_index(context.store.root, field.sha256) is None:
+                with _alone(lock, context.connection, say):
+                    _contents(context, field)
+            return field
+        context.say(f"{name}: the copy in the store was damaged and is fetched again")
     raise DataError("damaged", f"{url} did not stay in the store", remedy="check the disk of DAXA_STORE")
+
+
+def _contents(context: FetchContext, field: ContentOrigin) -> dict[str, PackedFile]:
+    """What is in the file of a field, which is read for that unless somebody has done so."""
+    if (known := read_index(context.store.root, field.sha256)) is not None:
+        return known
+    name, packed = field.transfer.url.rpartition("/")[2], context.store.path(field.sha256)
+    with disk_errors(packed):
+        found = list_members(packed, name, context.connection.check_stop)
+    write_index(context.store.root, field.sha256, found)
+    return found
 
 
 @contextmanager
@@ -97,10 +114,8 @@ def list_field(context: FetchContext, obs_id: str, field: ContentOrigin) -> dict
         ``data.damaged``: it is not a tar of plain files, or two of its folders contain the same file.
     """
     name = field.transfer.url.rpartition("/")[2]
-    packed = context.store.path(field.sha256)
-    with disk_errors(packed):
-        there = list_members(packed, name, context.connection.check_stop)
-    mine = {path: size for path, size in there.items() if obs_id in path.rpartition("/")[2]}
+    there = _contents(context, field)
+    mine = {path: one.size for path, one in there.items() if obs_id in path.rpartition("/")[2]}
     twice = [one for one, count in Counter(path.rpartition("/")[2] for path in mine).items() if count > 1]
     if twice:
         raise DataError(

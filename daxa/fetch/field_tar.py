@@ -6,6 +6,7 @@ here.  Nothing is written but the one file that is requested, under a name that 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from daxa.errors import DataError
 from daxa.fetch.content_check import contents
+from daxa.fetch.field_index import PackedFile
 from daxa.fetch.file_sizes import LARGEST, check_space
 from daxa.fetch.listing import safe_name
 from daxa.fetch.parts import disk_errors, open_regular
@@ -49,7 +51,7 @@ def _members(path: Path, name: str, check_stop: Callable[[], None]) -> Iterator[
     """The files in it with their paths, each once."""
     refuse, seen = partial(_damaged, name), set[str]()
     stream = io.BufferedReader(_Unpacked(contents(path, name), check_stop), _CHUNK)
-    for member in read_members(stream, _inside, refuse, folders=True):
+    for member in read_members(stream, _inside, refuse, foreign=True):
         inner = member.file_name.removeprefix("./")
         if inner in seen:
             raise refuse(f"it contains {inner!r} twice")
@@ -64,8 +66,8 @@ def _inside(name: str) -> bool:
     return not name.startswith("/") and ".." not in name.split("/")
 
 
-def list_members(path: Path, name: str, check_stop: Callable[[], None] = lambda: None) -> dict[str, int]:
-    """Path to size of the files in a tar; those whose names could not be used here are left out.
+def list_members(path: Path, name: str, check_stop: Callable[[], None] = lambda: None) -> dict[str, PackedFile]:
+    """Path to size and digest of the files in a tar; those whose names could not be used here are left out.
 
     Parameters
     ----------
@@ -80,8 +82,18 @@ def list_members(path: Path, name: str, check_stop: Callable[[], None] = lambda:
         ``data.damaged`` or ``data.truncated``: it is not a tar of plain files and folders, or not whole.
         ``data.oversized``: it unpacks to more than any file of its size.
     """
-    sizes = {inner: member.size for inner, member in _members(path, name, check_stop)}
-    return {inner: size for inner, size in sizes.items() if all(map(safe_name, inner.split("/")))}
+    found = {}
+    for inner, member in _members(path, name, check_stop):
+        if all(map(safe_name, inner.split("/"))):
+            found[inner] = PackedFile(member.size, _digest(member))
+    return found
+
+
+def _digest(member: Member) -> str:
+    sha256 = hashlib.sha256()
+    while block := member.read(_CHUNK):
+        sha256.update(block)
+    return sha256.hexdigest()
 
 
 def extract_member(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from daxa.errors import ConfigError, DataError
 from daxa.missions.spec import MissionSpec, NativeInput
 
-__all__ = ["FileChoice", "choose_files", "compile_extra", "literal_prefix"]
+__all__ = ["FileChoice", "absent_instruments", "choose_files", "compile_extra", "literal_prefix"]
 
 _ENCRYPTED = (".gpg", ".pgp")
 _MOVED = ("before", "after")
@@ -89,6 +89,27 @@ def choose_files(
     return sorted(chosen.values())
 
 
+def absent_instruments(
+    spec: MissionSpec, obs_id: str, instruments: Collection[str], choices: Iterable[FileChoice]
+) -> list[str]:
+    """The chosen instruments of which not one of the files that they need was found.
+
+    Parameters
+    ----------
+    spec, obs_id, instruments
+        As for `choose_files`.
+    choices
+        What it returned.
+    """
+    paths = [choice.path for choice in choices]
+    found: dict[str, bool] = {}
+    for item in spec.native_inputs:
+        if item.required and item.instrument:
+            there = any(map(item.regex(obs_id).fullmatch, paths))
+            found[item.instrument] = found.get(item.instrument, False) or there
+    return sorted({name for one in instruments if not found.get(name := spec.find_instrument(one).name, True)})
+
+
 def _newest(item: NativeInput, obs_id: str, paths: Sequence[str]) -> list[FileChoice]:
     """The files of one declaration, of each only the highest version."""
     pattern = item.regex(obs_id)
@@ -126,13 +147,27 @@ def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: l
             )
     # What only other instruments need is not missing; if none of the chosen needs anything, nothing serves them.
     own = required if any(item.instrument for item in required) else spec.native_inputs
-    for kind in sorted({item.kind for item in own if item.required} - kinds):
+    missing = {item.kind for item in own if item.required} - kinds
+    for kind in sorted(missing - _of_absent_instruments(required, missing)):
         names = ", ".join(item.instrument for item in required if item.kind == kind) or "the chosen instruments"
         raise DataError(
             f"no-{kind}",
             f"{spec.title} {obs_id} has no {kind} file of {names} in the archive",
             remedy="choose other instruments, or leave the observation out of the selection",
         )
+
+
+def _of_absent_instruments(required: list[NativeInput], missing: set[str]) -> set[str]:
+    """The missing kinds of instruments that have no required file at all, while another one has all that it needs."""
+    needs: dict[str, set[str]] = {}
+    for item in required:
+        if item.instrument:
+            needs.setdefault(item.instrument, set()).add(item.kind)
+    if not any(kinds.isdisjoint(missing) for kinds in needs.values()):
+        return set()
+    absent = [kinds for kinds in needs.values() if kinds <= missing]
+    present = [kinds for kinds in needs.values() if not kinds <= missing]
+    return set[str]().union(*absent).difference(*present)
 
 
 def compile_extra(extra: Sequence[str]) -> list[re.Pattern[str]]:

@@ -13,7 +13,7 @@ from daxa.fetch.catalogue import read_catalogue
 from daxa.fetch.connection import Connection, RetryPolicy, connect
 from daxa.fetch.content_check import ExpectedContent
 from daxa.fetch.field_files import list_field, members_url, obtain_field
-from daxa.fetch.file_choice import FileChoice, choose_files, compile_extra
+from daxa.fetch.file_choice import FileChoice, absent_instruments, choose_files, compile_extra
 from daxa.fetch.file_sizes import LARGEST, largest
 from daxa.fetch.listing import child_url
 from daxa.fetch.locations import ObservationRef, directory_urls
@@ -155,6 +155,8 @@ def list_files_to_fetch(
     for choice in choices:
         if choice.older:
             say(f"{choice.path}: taken, since {', '.join(choice.older)} is an earlier delivery of it")
+    if absent := absent_instruments(spec, sought.obs_id, instruments, choices):
+        say(f"of {', '.join(absent)} there is no file that processing needs")
     context = replace(context, catalogue=read_catalogue(connection, base, spec, sought.obs_id, say))
     return context, [
         FileToFetch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from daxa.errors import DataError
 from daxa.fetch.catalogue import Catalogue, check_listed
 from daxa.fetch.connection import Connection
 from daxa.fetch.content_check import ExpectedContent, check_file
+from daxa.fetch.field_index import read_index
 from daxa.fetch.field_tar import extract_member
 from daxa.fetch.parts import Transfer, discard_part, disk_errors, part_of
 from daxa.fetch.store import ContentOrigin, Store
@@ -69,6 +70,12 @@ def obtain(context: FetchContext, one: FileToFetch) -> ContentOrigin:
 def _obtain_member(context: FetchContext, one: FileToFetch, container: ContentOrigin) -> ContentOrigin:
     """Its validators are those of the file of the field, which is what a server can be asked about."""
     part, served = part_of(context.parts, one.url), container.transfer
+    listed = (read_index(context.store.root, container.sha256) or {}).get(one.path)
+    known = context.store.recall(one.url)
+    if listed and known and known.sha256 == listed.sha256 and context.store.path(known.sha256).is_file():
+        context.say(f"{one.path}: {listed.size} bytes, as in the store since {known.retrieved}")
+        current = Transfer(one.url, listed.size, served.etag, served.last_modified)
+        return replace(known, transfer=current)
     with disk_errors(part):
         discard_part(part)
     packed, name = context.store.path(container.sha256), served.url.rpartition("/")[2]
@@ -78,7 +85,14 @@ def _obtain_member(context: FetchContext, one: FileToFetch, container: ContentOr
     except BaseException:
         discard_part(part)
         raise
-    return _add_checked(context, part, Transfer(one.url, size, served.etag, served.last_modified), one)
+    found = _add_checked(context, part, Transfer(one.url, size, served.etag, served.last_modified), one)
+    if listed and found.sha256 != listed.sha256:
+        raise DataError(
+            "damaged",
+            f"{one.path} is not what {name} contained before: its copy in the store was altered while it was read",
+            remedy="run `daxa run` again, which reads it anew; if it persists, check the disk of DAXA_STORE",
+        )
+    return found
 
 
 def _add_checked(context: FetchContext, part: Path, transfer: Transfer, one: FileToFetch) -> ContentOrigin:

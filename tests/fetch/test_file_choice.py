@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.backends import find_backend
 from daxa.errors import ConfigError, CriteriaError, DataError
-from daxa.fetch.file_choice import choose_files, literal_prefix
+from daxa.fetch.file_choice import absent_instruments, choose_files, literal_prefix
 from daxa.missions import find_mission, mission_names
 
 XMM, CHANDRA, NUSTAR = (find_mission(name) for name in ("xmm", "chandra", "nustar"))
@@ -184,3 +186,29 @@ def test_every_match_begins_with_the_literal_prefix(start, tail):
     for candidate in (start, start[:-1], start * 2, start + "a", start + "ab/", "b", start[:-1] + start[-1] * 2):
         if pattern.fullmatch(candidate):
             assert candidate.startswith(prefix)
+
+
+def test_an_instrument_without_any_files_does_not_stop_another_that_has_all_of_its_own():
+    spec = find_backend("heasoft").inputs(find_mission("swift"))
+    spec = replace(find_mission("swift"), native_inputs=spec)
+    name = "sw00020153006"
+    auxiliary, image = f"auxil/{name}sat.fits.gz", f"uvot/image/{name}uw1_sk.img.gz"
+    xrt = [f"xrt/event/{name}xpcw3po_uf.evt.gz", f"xrt/hk/{name}xhd.hk.gz"]
+
+    def chosen(*paths: str) -> tuple[list[str], list[str]]:
+        found = choose_files(spec, "00020153006", ["XRT", "UVOT"], [auxiliary, *paths])
+        absent = absent_instruments(spec, "00020153006", ["XRT", "UVOT"], found)
+        return [one.path for one in found if one.path != auxiliary], absent
+
+    assert chosen(*xrt, image) == ([image, *xrt], [])
+    assert chosen(*xrt) == (xrt, ["UVOT"])
+    assert chosen(image) == ([image], ["XRT"])
+    for paths, missing in (([], "housekeeping"), ([xrt[0]], "housekeeping"), ([xrt[1], image], "raw-events")):
+        with pytest.raises(DataError) as refused:
+            chosen(*paths)
+        assert refused.value.code == f"data.no-{missing}"
+    with pytest.raises(DataError, match="no ancillary file"):
+        choose_files(spec, "00020153006", ["XRT", "UVOT"], [image])
+    nustar = "event_cl/nu30101031002A01_cl.evt.gz"
+    found = choose_files(NUSTAR, "30101031002", ["FPMA", "FPMB"], [nustar])
+    assert absent_instruments(NUSTAR, "30101031002", ["FPMA", "FPMB"], found) == ["FPMB"]

@@ -162,6 +162,8 @@ class Link:
         Parameters that only the chain gives: files that one call passes to the next.
     seconds
         Time limit of one call.
+    apart
+        Whether it treats parts of its own, whatever became of those of the links before.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Link:
     defaults: Mapping[str, object] = field(default_factory=dict)
     wired: tuple[str, ...] = ()
     seconds: float = 6 * 3600.0
+    apart: bool = False
 
 
 @dataclass(frozen=True)

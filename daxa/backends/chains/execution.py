@@ -172,7 +172,8 @@ class _Run:
         known = initial_knowledge(self.program, self.chain, self.task, self.workdir.work, self.installed.release)
         self.chain.refuse(known)
         stops, seen = known.parameters["failing"] == FAILING[0], set[str]()
-        for link in (link for link in self.chain.links if link.name in known.links):
+        links = [link for link in self.chain.links if link.name in known.links]
+        for at, link in enumerate(links, 1):
             for plan in link.plan(known):
                 if plan.part in known.left_out:
                     continue
@@ -180,7 +181,7 @@ class _Run:
                     raise next(iter(self._failures.values()))  # A call for all exposures would be one short.
                 seen.add(plan.part)
                 known = self._try(link, plan, known)
-            if self._failures and seen - {""} <= known.left_out:
+            if self._failures and seen - {""} <= known.left_out and not any(one.apart for one in links[at:]):
                 raise next(iter(self._failures.values()))
         if self._failures and stops:
             raise next(iter(self._failures.values()))

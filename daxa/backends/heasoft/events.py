@@ -51,10 +51,12 @@ def _products(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[C
 
     def products(known: Known) -> list[ChainProduct]:
         lists = _lists(known, link)
-        if not lists and link in known.links:
+        if not lists and link in known.links and not _only_others(known, link):
+            tried = any(call.link == link for call in known.finished)
+            made = f"{link} made no list" if tried else "no call made a list or image"
             raise DataError(
                 "no-exposure",
-                f"{known.task.mission} {known.task.obs_id}: {link} made no list of {', '.join(known.instruments)}",
+                f"{known.task.mission} {known.task.obs_id}: {made} of {', '.join(known.instruments)}",
                 remedy="see in its log what it left out; leave the observation out, or choose other instruments",
             )
         found = [ChainProduct(path, product.name) for _, product, path in lists]
@@ -67,6 +69,12 @@ def _products(link: str, others: Sequence[str] = ()) -> Callable[[Known], list[C
         return found
 
     return products
+
+
+def _only_others(known: Known, link: str) -> bool:
+    """Whether other links have made something, and this one had nothing to do, or was left out."""
+    made = {call.link for call in known.finished if call.part not in known.left_out and any(call.outputs.values())}
+    return bool(made) and link not in made
 
 
 def _chain(
@@ -202,6 +210,12 @@ def _swift_products(known: Known) -> list[ChainProduct]:
     return [*_products("xrtpipeline", ("expmap",))(known), *found]
 
 
+def _xrt_where_it_is(known: Known) -> list[CallPlan]:
+    """Beside other instruments, the XRT may have nothing."""
+    alone = len(known.instruments) < 2
+    return _xrtpipeline(known) if alone or _has(known, r"xrt/event/sw\w+_uf\.evt") else []
+
+
 _SWIFT = _chain(
     "swift",
     _swift_products,
@@ -210,7 +224,7 @@ _SWIFT = _chain(
         Link(
             "xrtpipeline",
             "xrtpipeline",
-            _xrtpipeline,
+            _xrt_where_it_is,
             "calibrates and screens the lists of the XRT (stages 1 and 2)",
             {
                 "srcra": "OBJECT",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
@@ -100,11 +102,56 @@ def test_an_observation_of_the_uvot_alone_is_processed_by_itself(seen):
     place = seen.run("events", "heasoft")
     assert len(of_uvot(place)) == len(list(place.iterdir())) == 6
     assert "xrtpipeline" not in seen.logs["events"]
-    for path in (seen.root / "fetch/uvot/image").glob("*_sk.img.gz"):
+
+
+def test_an_observation_without_one_of_the_two_is_processed_with_the_other(seen):
+    shutil.rmtree(seen.root / "fetch/xrt/event")
+    assert len(of_uvot(seen.run("events", "heasoft"))) == 6
+    assert "xrtpipeline" not in seen.logs["events"]
+    seen.instruments = ("UVOT",)
+    images = seen.root / "fetch/uvot/image"
+    for path in (one for one in images.iterdir() if "ugu_" not in one.name):
         path.unlink()
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(DataError, match=r"no image of the UVOT through a filter, and those through grisms") as refused:
         seen.run("events", "heasoft")
     assert refused.value.code == "data.no-exposure"
+    add_images(seen.root / "fetch", SWIFT.obs_id, "um2", ("NONE",))
+    with pytest.raises(DataError, match="no call made a list or image of UVOT") as refused:
+        seen.run("events", "heasoft")
+    assert "no HDUs to sum" in seen.logs["events"]
+    add_images(seen.root / "fetch", SWIFT.obs_id, "um2", ("NONE", "DIRECT"))
+    assert of_uvot(seen.run("events", "heasoft"))
+
+
+def test_without_images_the_xrt_is_processed_and_a_failed_xrt_leaves_the_uvot(seen, stand_ins):
+    prefix = prefix_of(stand_ins["heasoft"])
+    request(prefix, "xrtpipeline", "errorAndOne")
+    try:
+        place = seen.run("events", "heasoft", failing="leave out")
+    finally:
+        grant(prefix, "xrtpipeline")
+    assert "left out XRT" in seen.logs["events"]
+    assert len(list(place.iterdir())) == len(of_uvot(place)) == 6
+    shutil.rmtree(seen.root / "fetch/uvot")
+    place = seen.run("events", "heasoft")
+    assert of_uvot(place) == []
+    assert list(place.glob("*instXRT*-events.fits"))
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    ({"EXPOSURE": 0.0}, "the sum of UVOT's images in uw1 has no exposure"),
+    (None, "the sum of UVOT's images in uw1 has no pixel with a value"),
+])  # fmt: skip
+def test_what_nothing_can_be_found_in_has_no_list_that_says_so(seen, spoil, words):
+    path = seen.root / f"fetch/uvot/image/sw{SWIFT.obs_id}uw1_sk.img.gz"
+    with fits.open(path, mode="update") as parts:
+        for part in parts[1:]:
+            part.header.update(spoil or {})
+            part.data[:] = part.data if spoil else np.nan
+    with pytest.raises(DataError, match=words) as refused:
+        seen.run("events", "heasoft")
+    assert 'skip = ["uvotdetect"]' in refused.value.remedy
+    assert len(of_uvot(seen.run("events", "heasoft", skip=["uvotdetect"]))) == 4
 
 
 def test_how_images_are_added_is_not_to_be_set():
