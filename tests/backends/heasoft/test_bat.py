@@ -9,8 +9,9 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends import find_backend
-from daxa.backends.tools.messages import read_log
-from daxa.backends.tools.reading import read_suite
+from daxa.backends.tools.command import arguments, make_call, parse_arguments
+from daxa.backends.tools.reading import read_suite, read_tool
+from daxa.backends.tools.verdict import judge
 from daxa.errors import CallError, DataError, NotPossible
 from daxa.run.product import KINDS, parse_product
 from tests.backends.conftest import prefix_of
@@ -21,6 +22,9 @@ from tests.stubs.install import grant, request
 
 SWIFT = PIPELINES["swift"]
 OBS = SWIFT.obs_id
+CALL = make_call(
+    read_tool("heasoft", "batsurvey"), read_suite("heasoft").releases[-1], {"indir": "obs", "outdir": "survey"}
+)
 TABLE = ["subexpALL-en-batgti", "subexpALL-en-batpointings"]
 
 
@@ -131,7 +135,7 @@ def test_too_few_detectors_and_missing_calibration_are_told_with_what_to_do(both
     try:
         with pytest.raises(CallError) as failed:
             both.run("events", "heasoft")
-        assert failed.value.code == "heasoft.batsurvey.noCalibration"
+        assert failed.value.code == "heasoft.batsurvey.notRebinned"
         assert "swift/bat" in failed.value.remedy
         place = both.run("events", "heasoft", failing="leave out")
     finally:
@@ -183,9 +187,46 @@ def test_files_of_others_are_not_to_be_given(name):
     assert name in fault.message
 
 
-def test_a_crash_below_it_is_never_taken_for_a_fault_of_the_data():
-    log = read_log(read_suite("heasoft"), "ERROR: no good at /opt/h/bin/batsurvey-gti line 12.\nsh: Segmentation fault")
-    assert [(one.name, one.text) for one in log.messages] == [
-        ("error", "no good"),
-        ("crashed", "sh: Segmentation fault"),
-    ]
+ENDS = {
+    "ERROR: {gti}/ten_arcmin.gti contained no good times (failed 'pointing' test)": "noGoodTimes",
+    "ERROR: master GTI contained no time intervals": "noGoodTimes",
+    "ERROR: could not create global GTI": "noCalibration",
+    "ERROR: zero exposure in observation": "error",
+}
+
+
+@pytest.mark.parametrize("first", ENDS)
+def test_the_first_line_of_a_script_that_ended_itself_says_why(first):
+    text = (
+        f"{first} at /opt/h/bin/batsurvey-gti line 612.\nERROR: could not create {{gti}}/master.gti at /opt/h/b line 1."
+    )
+    verdict = judge(CALL, 255, text.replace("{gti}", "survey/gti"))
+    assert verdict.code == f"heasoft.batsurvey.{ENDS[first]}"
+    assert not verdict.done
+    assert "/opt/" not in verdict.text
+
+
+def test_errors_of_one_pointing_do_not_spoil_the_others_but_those_of_the_machine_do():
+    failed = "ERROR: could not fit\nTask batcelldetect 1.86 terminating with status -1\nWARNING: no (x_failed)"
+    good = f"{failed}\nbatsurvey: COMPLETE"
+    assert judge(CALL, 0, good).severity == "warning"
+    for line, name in (("Segmentation fault", "crashed"), ("write: No space left on device", "noSpace")):
+        verdict = judge(CALL, 0, f"{line}\n{good}")
+        assert (verdict.done, verdict.code) == (False, f"heasoft.batsurvey.{name}")
+    assert judge(CALL, 0, good.replace("batsurvey: COMPLETE", "batsurvey: time-check")).code, "it did not end"
+
+
+PUBLIC = (
+    "00035025015 00035025015-results",
+    "obs/1 out/1 detthresh=6 detthresh2=6 incatalog=positions.cat clobber=yes",
+    "in out energybins=14-195 elimits=14-195 incatalog=a ncleaniter=2 timesep=DPH filtnames=global,pointing gtifile=g",
+    "indir=a outdir=b global_pattern_mask=c global_pattern_map=d balance=InOut bsurseq=UT chatter=0 clobber=Yes",
+)
+"""Calls of its page, of its own test, and of published scripts."""
+
+
+@pytest.mark.parametrize("line", PUBLIC)
+def test_calls_that_others_made_are_read_and_written_again(line):
+    tool = read_tool("heasoft", "batsurvey")
+    for release in tool.suite.releases:
+        assert arguments(parse_arguments(tool, release, line.split())) == line.split()

@@ -62,8 +62,8 @@ def _survey(run: Run) -> None:
     histograms = sorted(path for path in place.rglob("*") if fnmatch(str(path), pattern))
     _one(place, values["go_pattern"], "no erebinned files were created")
     if not any(Path(os.environ["CALDB"]).glob("data/swift/bat/*")):
-        print("       Test                       # GTIs")
-        raise _Died("could not create global GTI")
+        complain("ERROR: could not find the pulser file in the CALDB\nTask baterebin 8.3 terminating with status 1")
+        raise _Died("no erebinned files were created")
     bins = [tuple(map(float, one.split("-"))) for one in values["energybins"].split(",")]
     if values["elimits"] != f"{bins[0][0]:g}-{bins[-1][1]:g}":
         raise _Died("could not create master light curve")
