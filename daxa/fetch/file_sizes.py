@@ -30,6 +30,8 @@ LARGEST = {
     "ancillary": 4 * _GIB,
     "raw-events": 32 * _GIB,
     "housekeeping": 4 * _GIB,
+    "survey": 8 * _GIB,
+    "survey-housekeeping": 4 * _GIB,
     "extra": 64 * _GIB,
 }
 """Bytes, as stored, that a file of each kind may have."""

@@ -47,6 +47,8 @@ InputKind = Literal[
     "raw",
     "raw-events",
     "housekeeping",
+    "survey",
+    "survey-housekeeping",
 ]
 
 _FOLDERS = re.compile(r"(?:[\w-]+/)+", re.ASCII)

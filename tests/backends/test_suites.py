@@ -25,6 +25,7 @@ from daxa.simulator.raw import RAW
 from daxa.simulator.server import Observatory
 from tests.acceptance import check_suite
 from tests.backends.conftest import prefix_of
+from tests.backends.heasoft.bat_histograms import add_survey
 from tests.backends.heasoft.uvot_images import add_images
 from tests.backends.observed import Observed
 from tests.backends.tools.golden import facts
@@ -120,7 +121,8 @@ def calls(request, raw_sky, tmp_path_factory):
         one = Observed.fetched(place / "observation", raw_sky.root, mission, RAW[mission])
         if mission == "swift":
             add_images(one.root / "fetch", one.obs_id, "uw1")
-            one.instruments = ("XRT", "UVOT")
+            add_survey(one.root / "fetch", one.obs_id)
+            one.instruments = ("XRT", "UVOT", "BAT")
         for step in STEPS[suite][mission]:
             one.run(step, suite, **SMALL.get((mission, step), {}))
     return suite, release, mission, made

@@ -86,11 +86,28 @@ def test_images_of_the_uvot_are_fetched_where_it_is_chosen_and_missed_only_there
     assert [one.path for one in choose_files(raw, obs_id, ["UVOT"], there)] == both
     assert choose_files(raw, obs_id, ["UVOT"], both), "it needs no list of the XRT"
     assert choose_files(raw, obs_id, ["XRT", "UVOT"], both)
-    for chosen, code in (["XRT"], "data.no-housekeeping"), (["BAT"], "data.no-housekeeping"):
+    for chosen, code in (["XRT"], "data.no-housekeeping"), (["BAT"], "data.no-survey"):
         with pytest.raises(DataError) as refused:
             choose_files(raw, obs_id, chosen, both)
         assert refused.value.code == code
     assert choose_files(raw, obs_id, ["XRT", "UVOT"], NAMES["swift"][2]), "it needs no image of the UVOT"
+
+
+def test_survey_data_of_the_bat_are_fetched_where_it_is_chosen_and_missed_only_there():
+    spec = find_mission("swift")
+    raw, obs_id = spec.starting_from(spec.raw_inputs), "00974827000"
+    names = ("bsvabo0e78g030f.dph", "bsvabo0e78g0310.dph", "bsvpbo0e78g030f.dph", "bsvpbo0e78g030fe20.dph")
+    survey = [f"bat/survey/sw{obs_id}{name}.gz" for name in names]
+    kept = [f"bat/hk/sw{obs_id}{name}.hk.gz" for name in ("bdecb", "ben", "bgocb")]
+    wanted = [f"auxil/sw{obs_id}sat.fits.gz", *kept, *survey]
+    others = [f"bat/hk/sw{obs_id}{name}.hk.gz" for name in ("bdp", "bdqcb", "bevtlsp", "bhd")]
+    others += [f"bat/event/sw{obs_id}bevshsp_uf.evt.gz", f"bat/rate/sw{obs_id}brtms.lc.gz"]
+    assert [one.path for one in choose_files(raw, obs_id, ["BAT"], [*wanted, *others])] == sorted(wanted)
+    assert {"bat/survey", "bat/hk", "auxil"} <= set(raw.listings)
+    for left, code in ((survey, "data.no-survey-housekeeping"), (kept, "data.no-survey")):
+        with pytest.raises(DataError) as refused:
+            choose_files(raw, obs_id, ["BAT"], [wanted[0], *left])
+        assert refused.value.code == code
 
 
 def test_of_raw_chandra_lists_the_newest_is_taken_and_interleaved_ones_stay_apart():

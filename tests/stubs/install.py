@@ -70,7 +70,7 @@ CALIBRATED = {"NUSTAR": "FPM", "SWIFT": "XRT", "NICER": "XTI", "SUZAKU": "XIS", 
 def write_caldb(root: Path, issue: int = 1) -> None:
     """Index files of a CALDB, and the configuration that names them."""
     lines = []
-    for mission, instrument in CALIBRATED.items():
+    for mission, instrument in (*CALIBRATED.items(), ("SWIFT", "BAT")):
         place = f"data/{mission}/{instrument}".lower()
         (root / place).mkdir(parents=True, exist_ok=True)
         (root / place / "caldb.indx").write_text(f"{mission} {instrument}, issue {issue}\n")

@@ -22,6 +22,7 @@ SAID = {
     "nuscreen": "nuscreen_0.1.4: Exit with success.",
     "xrtpipeline": "xrtpipeline_0.13.7: Exit with no errors",
     "nicerl2": "Event files written",
+    "batsurvey": "batsurvey: COMPLETE",
 }
 """What tools say when they have succeeded, as real logs have it."""
 
@@ -147,6 +148,9 @@ def carry_out(run: Run) -> int:
         error_line(run, "noCounts", "All counts are zero!")
         return 1 if run.failure == "errorAndOne" else 0
     problem = work(run)
+    if problem and problem[0] == "died":  # A script in Perl that ends itself.
+        complain(f"ERROR: {problem[1]}")
+        return 255
     if problem:
         error_line(run, *problem)
         return 0 if run.tool.chain else 1

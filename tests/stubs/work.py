@@ -206,7 +206,7 @@ WITH_SCIENCE = {
     "ciao": {"dmcopy", "dmextract", "deflare", "fluximage", "chandra_repro", "mkpsfmap", "wavdetect"},
     "heasoft": {
         *("nupipeline", "nuexpomap", "xrtpipeline", "nicerl2", "aepipeline", "xapipeline"),
-        *("uvotimsum", "uvotdetect"),
+        *("uvotimsum", "uvotdetect", "batsurvey"),
     },
 }
 """Tools whose work is in `science`; the others make files of the right names and kinds."""

@@ -12,7 +12,9 @@ from dataclasses import replace
 
 from daxa.backends.adopting import identify
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
-from daxa.backends.heasoft.uvot import INSTRUMENT, LINKS, uvot_products
+from daxa.backends.heasoft.bat import LINKS as BAT_LINKS
+from daxa.backends.heasoft.bat import bat_products
+from daxa.backends.heasoft.uvot import LINKS, uvot_products
 from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.parameter_schema import Parameter
 from daxa.backends.protocol import Resources
@@ -196,15 +198,15 @@ _NAMES = ("indir", "outdir", "steminputs", "stemoutputs")
 
 
 def _xrtpipeline(known: Known) -> list[CallPlan]:
-    """Its own part beside the UVOT, which may then fail alone."""
+    """Its own part beside other instruments, which may then fail alone."""
     if known.instruments and "XRT" not in known.instruments:
         return []
-    part = "XRT" if INSTRUMENT in known.instruments else ""
+    part = "XRT" if len(known.instruments) > 1 else ""
     return [replace(plan, part=part) for plan in _whole("sw", entrystage=1, exitstage=2)(known)]
 
 
 def _swift_products(known: Known) -> list[ChainProduct]:
-    found = list(uvot_products(known))
+    found = [*uvot_products(known), *bat_products(known)]
     if found and "XRT" not in known.instruments:
         return found
     return [*_products("xrtpipeline", ("expmap",))(known), *found]
@@ -236,6 +238,7 @@ _SWIFT = _chain(
             wired=(*_NAMES, "entrystage", "exitstage"),
         ),
         *LINKS,
+        *BAT_LINKS,
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -58,7 +59,7 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     Raises
     ------
     DataError
-        Nothing is left of any exposure.
+        There is no list of events, or nothing is left of any exposure.
     """
     parameters = read_clean(task)
     made, left, measured = [], [], []
@@ -69,10 +70,12 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
             measured.append(found)
         else:
             left.append(product.name)
+    if not made and not left:
+        raise _no_events(task)
     if not made:
         raise DataError(
             "no-good-time",
-            f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left) or 'any exposure'}",
+            f"{task.mission} {task.obs_id}: no good time is left of {', '.join(left)}",
             remedy=f'loosen the flare filter for it in params/{task.mission}.toml, [clean.obs."{task.obs_id}"]',
         )
     name = Product(task.obs_id, "ALL", "ALL", "measures", suffix="json").name
@@ -85,6 +88,18 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     for name in (Path(item.file.path).name for item in task.inputs if item.step == "events"):
         if name.endswith(".fits") and (not name.startswith("obsid") or parse_product(name).kind == ARCHIVED):
             shutil.copyfile(sources["events"] / name, target / name)
+
+
+def _no_events(task: Task) -> DataError:
+    """For observations of instruments whose products are none of X-ray photons alone."""
+    telescope, chosen = telescope_of(task.mission), json.loads(task.facts).get("instruments", ())
+    others = telescope.not_native if telescope else {}
+    reasons = [f"{name}: {others[name]}" for name in chosen if name in others]
+    return DataError(
+        "no-events",
+        f"{task.mission} {task.obs_id} has no list of events to clean" + f" ({'; '.join(reasons)})" * bool(reasons),
+        remedy="use the products of its step events, after which it ends: `daxa run --step events`",
+    )
 
 
 def _merge(made: Sequence[ExposureTask], energy: tuple[float, float] | None) -> None:

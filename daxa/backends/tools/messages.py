@@ -300,6 +300,9 @@ _HEA_LEVEL = re.compile(
 )
 _HEA_NOT_FOUND = re.compile(r"\s*(?:([A-Za-z][\w-]*?)(?:_v?[\d.]+)?\s*:?\s+)?(\w+ [Ff]ile not found)\s*")
 _HEA_PROMPT = re.compile(r".*Unable to redirect prompts to the /dev/tty.*")
+_HEA_PERL = re.compile(r" at \S+ line \d+\.$")
+"""Where a script of the suite has ended itself, with the path of the software."""
+
 _HEA_GOOD = re.compile(r"\bno errors?\b", re.IGNORECASE)
 
 
@@ -308,7 +311,8 @@ def _read_heasoft(reading: _Reading, line: str) -> None:
         if int(found[2]):
             reading.start(found[1], "error", f"status{found[2]}", line.strip(), line)
     elif (found := _HEA_LEVEL.fullmatch(line)) and not _HEA_GOOD.search(line):
-        reading.start(found["tool"] or "", found["level"], "", found["text"] or line.strip(), line)
+        text = _HEA_PERL.sub("", found["text"] or line.strip())
+        reading.start(found["tool"] or "", found["level"], "", text, line)
     elif found := _HEA_NOT_FOUND.fullmatch(line):
         reading.start(found[1] or "", "error", "", found[2], line)
     elif _HEA_PROMPT.fullmatch(line):

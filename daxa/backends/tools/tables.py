@@ -281,6 +281,10 @@ class Tool:
         First release with this order.
     chain
         Whether it continues after an error of a sub-task, so that such an error need not have spoilt the result.
+    by_parts
+        Whether it treats parts of its input one after the other, continues after a failure of one, and writes what
+        became of each: no error in its log need have spoilt the result, even one that does not say whose it is, unless
+        it is the machine's.
     silent
         Whether the log may not report its end.
     batch
@@ -306,6 +310,7 @@ class Tool:
     positional: tuple[str, ...] = ()
     positional_since: str = ""
     chain: bool = False
+    by_parts: bool = False
     silent: bool = False
     batch: bool = True
     outputs: tuple[Output, ...] = ()

@@ -202,13 +202,20 @@ def _of_messages(call: Call, log: Log) -> list[Reason]:
     for one in log.messages:
         if one.level == "warning" and not one.matters:
             continue
-        spoils = one.level == "error" and not (call.tool.chain and one.tool not in ("", call.tool.name))
+        spoils = one.level == "error" and not _concerns_a_part(call, one)
         message = f"{one.origin}: {one.text}" if one.origin not in ("", call.tool.name) else one.text
         severity: Severity = "error" if spoils else "warning"
         general = "read the log above these lines" if spoils else "there is a result: check it before you use it"
         remedy = one.remedy or _REMEDIES.get(one.name, general)
         reasons.append(Reason(one.name, message, one.lines, remedy, severity, _order(one, spoils=spoils)))
     return reasons
+
+
+def _concerns_a_part(call: Call, message: Message) -> bool:
+    """Whether the call may have succeeded although there is this error."""
+    if call.tool.by_parts:
+        return message.name not in _MACHINE
+    return call.tool.chain and message.tool not in ("", call.tool.name)
 
 
 def _order(message: Message, *, spoils: bool) -> int:

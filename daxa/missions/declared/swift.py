@@ -2,8 +2,10 @@
 
 A directory's path contains the month in which the observation began.  XRT lists of
 photon counting and windowed timing stay apart, and so do those of different windows; windowed
-timing keeps one coordinate and gives light curves.  Images of UVOT are added by HEASoft, where it is chosen;
-nothing processes BAT.  Bands: those of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
+timing keeps one coordinate and gives light curves.  Where they are chosen, HEASoft adds the images of UVOT, and finds
+sources in the survey data of BAT.
+
+Bands: those of the XRT point source catalogues (1SXPS, Evans et al. 2014, ApJS 210, 8).
 """
 
 from daxa.missions.places import HEASARC
@@ -45,7 +47,6 @@ SPEC = MissionSpec(
             FieldOfView("circle", 3000.0),
             exposure="bat_exposure",
             wide=True,
-            unprocessed="its coded mask needs batsurvey, of which no recorded run shows what it makes",
         ),
     ),
     default_instruments=("XRT",),
@@ -65,6 +66,8 @@ SPEC = MissionSpec(
         NativeInput("ancillary", r"auxil/sw{obs_id}[\w.]*\.gz", required=True),
         NativeInput("image", r"uvot/image/sw{obs_id}u\w\w_sk\.img\.gz", "UVOT", required=True),
         NativeInput("exposure-map", r"uvot/image/sw{obs_id}u\w\w_ex\.img\.gz", "UVOT"),
+        NativeInput("survey", r"bat/survey/sw{obs_id}b\w+\.dph\.gz", "BAT", required=True),
+        NativeInput("survey-housekeeping", r"bat/hk/sw{obs_id}b(?:en|decb|gocb)\.hk\.gz", "BAT", required=True),
     ),
     processed=True,
     products=(

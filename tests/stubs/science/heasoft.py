@@ -14,6 +14,7 @@ from astropy.io import fits
 from tests.stubs import lists
 from tests.stubs.fits import write_table
 from tests.stubs.grammar import is_on
+from tests.stubs.science.survey import batsurvey  # noqa: F401 - found here by its name
 
 if TYPE_CHECKING:
     from tests.stubs.program import Run
