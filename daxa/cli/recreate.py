@@ -102,7 +102,8 @@ def _run_there(python: Path, arguments: list[str]) -> int:
 
     environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environ["PATH"] = os.pathsep.join([str(python.parent), environ.get("PATH", os.defpath)])
-    argv = [str(python), "-m", "daxa", "recreate", *arguments]
+    # -P: neither a checkout of daxa nor other files of the user's directory take the place of what was installed.
+    argv = [str(python), "-P", "-m", "daxa", "recreate", *arguments]
     return run_program(argv, cwd=Path.cwd(), environ=environ, show=True).code
 
 

@@ -53,7 +53,7 @@ from daxa.stages.step import make_stage
 __all__ = ["Environments", "Observer", "choose_scope", "compare_sides", "remake_release"]
 
 _SAME: tuple[RemadeVerdict, ...] = ("identical bytes", "identical science")
-_SAID = 3
+_SAID = 6
 
 Observer = Callable[[str, str], Callable[[Outcome, int, int], None]]
 Rows = Mapping[str, Mapping[str, Mapping[str, LedgerRow]]]

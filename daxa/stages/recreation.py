@@ -21,10 +21,11 @@ from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file
-from daxa.naming import number_of, some
-from daxa.publish.releases.release_environment import environment_at, installed_environment
+from daxa.naming import number_of
+from daxa.publish.releases.release_environment import DISTRIBUTION, environment_at, installed_environment
 from daxa.publish.remaking.certificate import statement_bytes
 from daxa.publish.remaking.certificate_page import certificate_page, certificate_text
+from daxa.publish.remaking.own_wheel import write_own_wheel
 from daxa.publish.remaking.unbundle import open_bundle
 from daxa.publish.remaking.workenv import make_environment, plan_environment
 from daxa.settings import load_settings
@@ -189,7 +190,8 @@ def work_environment(
     layout, tag
         The archive, and its release.
     daxa
-        What to install daxa itself from.
+        What to install daxa itself from; by default from the files of this one if the release was made with its
+        version, else from the index of packages.
     say
         Called with lines about what is done.
 
@@ -210,11 +212,14 @@ def work_environment(
     if recorded["python"] == here["python"] and recorded["packages"] == here["packages"]:
         say("the environment of the release is the installed one")
         return None
+    directory = layout.private / "environment"
+    if not daxa and recorded["packages"].get(DISTRIBUTION) == here["packages"].get(DISTRIBUTION):
+        directory.mkdir(parents=True, exist_ok=True)
+        daxa = str(write_own_wheel(directory))
+        say(f"daxa {here['packages'].get(DISTRIBUTION, '')}, with which the release was made, is the one that runs")
     plan = plan_environment(recorded, here, daxa)
-    if plan.left_out:
-        say(f"not installed, since daxa does not need them: {some(plan.left_out)}")
     # The gate lets no link stand at the first level below the private directory, and environments have some.
-    return make_environment(plan, layout.private / "environment" / "python", say)
+    return make_environment(plan, directory / "python", say)
 
 
 def recompute_release(

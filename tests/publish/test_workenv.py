@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,8 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from daxa.errors import ConfigError, ProgramError
+import daxa
+from daxa.errors import ConfigError, CriteriaError, ProgramError
 from daxa.publish.remaking import workenv
+from daxa.publish.remaking.own_wheel import write_own_wheel
 from daxa.publish.remaking.workenv import make_environment, plan_environment
 
 PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -29,6 +32,7 @@ def programs(monkeypatch):
     def run(argv, *, cwd, environ):
         called.append(argv)
         assert "PYTHONPATH" not in environ
+        assert cwd == Path(cwd.anchor), "uv obeys the uv.toml of every directory above, also that of an archive"
         if "venv" in argv:
             python = Path(argv[-1]) / "bin" / "python"
             python.parent.mkdir(parents=True)
@@ -43,7 +47,7 @@ def programs(monkeypatch):
 def test_only_what_daxa_needs_is_installed_and_the_rest_is_named():
     plan = plan_environment({**RECORDED, "packages": {**RECORDED["packages"], "evil": "1.0"}}, OWN)
     assert plan.lines == ("daxa-archive==0.1", "numpy==2.1.0")
-    assert plan.left_out == ("evil",)
+    assert plan.left_out == ("evil==1.0",)
 
 
 def test_what_is_installed_here_in_the_same_version_may_be_built():
@@ -54,24 +58,30 @@ def test_what_is_installed_here_in_the_same_version_may_be_built():
 def test_daxa_itself_may_come_from_elsewhere(tmp_path):
     wheel = tmp_path / "daxa archive.whl"
     wheel.write_text("")
-    assert plan_environment(RECORDED, OWN, str(wheel)).lines[0] == f"daxa-archive @ {wheel.as_uri()}"
+    digest = hashlib.sha256(b"").hexdigest()
+    assert plan_environment(RECORDED, OWN, str(wheel)).lines[0] == f"daxa-archive @ {wheel.as_uri()}#sha256={digest}"
     address = "https://example.org/daxa.whl"
     assert plan_environment(RECORDED, OWN, address).lines == (f"daxa-archive @ {address}", "numpy==2.1.0")
+    assert plan_environment(RECORDED, OWN, str(tmp_path)).lines[0] == f"daxa-archive @ {tmp_path.as_uri()}"
+    for missing in ("daxa.whl", str(tmp_path / "other.whl"), "https://a b", "https://a\nevil==1.0"):
+        with pytest.raises(CriteriaError, match="no file"):
+            plan_environment(RECORDED, OWN, missing)
 
 
 def test_wheels_alone_are_installed_and_once(tmp_path, programs):
     plan = plan_environment(RECORDED, OWN)
     python = make_environment(plan, tmp_path / "env")
     assert python == tmp_path / "env" / "bin" / "python"
-    made, installed = programs
-    assert made == [sys.executable, "-m", "venv", str(tmp_path / "env")]
-    assert installed[:4] == [str(python), "-m", "pip", "install"]
+    made, installed, tried = programs
+    assert made == [sys.executable, "-P", "-m", "venv", str(tmp_path / "env")]
+    assert installed[:5] == [str(python), "-P", "-m", "pip", "install"]
+    assert tried[:4] == [str(python), "-P", "-m", "daxa"]
     assert {"--no-deps", "--only-binary=daxa-archive", "--only-binary=numpy"} <= set(installed)
     assert Path(installed[-1]).read_text() == "daxa-archive==0.1\nnumpy==2.1.0\n"
     assert make_environment(plan, tmp_path / "env") == python
-    assert len(programs) == 2, "it stands there"
+    assert len(programs) == 3, "it stands there"
     make_environment(plan_environment(RECORDED, OWN, "https://example.org/d.whl"), tmp_path / "env")
-    assert len(programs) == 4, "another plan"
+    assert len(programs) == 6, "another plan"
 
 
 def test_uv_brings_the_python_that_was_used(tmp_path, programs, monkeypatch):
@@ -102,7 +112,76 @@ def test_a_failed_installation_is_started_again(tmp_path, programs, monkeypatch)
         make_environment(plan, tmp_path / "env")
     monkeypatch.setattr(workenv, "run_program", whole)
     make_environment(plan, tmp_path / "env")
-    assert [("venv" in argv) for argv in programs] == [True, False, True, False]
+    assert [("venv" in argv) for argv in programs] == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize(("output", "name"), [("no daxa-archive==0.1", "no-daxa"), ("no numpy", "environment")])
+def test_a_daxa_that_no_index_has_is_told_from_other_packages(tmp_path, programs, monkeypatch, output, name):
+    monkeypatch.setattr(workenv, "run_program", lambda argv, **options: SimpleNamespace(code=1, output=output))
+    with pytest.raises(ProgramError) as caught:
+        make_environment(plan_environment(RECORDED, OWN), tmp_path / "env")
+    assert caught.value.name == name
+    assert ("--daxa" in caught.value.remedy) == (name == "no-daxa")
+
+
+def test_a_daxa_that_does_not_start_is_not_used(tmp_path, programs, monkeypatch):
+    whole = workenv.run_program
+
+    def fail(argv, *, cwd, environ):
+        whole(argv, cwd=cwd, environ=environ)
+        return SimpleNamespace(code=int("daxa" in argv), output="ModuleNotFoundError: No module named 'numpy'")
+
+    monkeypatch.setattr(workenv, "run_program", fail)
+    plan = plan_environment(RECORDED, OWN)
+    for _ in range(2):
+        with pytest.raises(ProgramError, match="does not start"):
+            make_environment(plan, tmp_path / "env")
+    assert len(programs) == 6, "it is made anew"
+
+
+def test_what_a_recorded_version_needs_is_installed_though_the_version_here_does_not(tmp_path, programs, monkeypatch):
+    recorded = {**RECORDED, "packages": {**RECORDED["packages"], "six": "1.17", "deeper": "2.0", "evil": "1.0"}}
+    needs = {"daxa-archive": "numpy", "numpy": "six", "six": "deeper", "deeper": "not-recorded"}
+    whole, said = workenv.run_program, []
+
+    def install(argv, *, cwd, environ):
+        if "install" in argv:
+            for name, _, version in (line.partition("==") for line in Path(argv[-1]).read_text().split()):
+                place = tmp_path / "env" / "lib" / "python3" / "site-packages" / f"{name.replace('-', '_')}.dist-info"
+                place.mkdir(parents=True)
+                (place / "METADATA").write_text(f"Name: {name}\nVersion: {version}\nRequires-Dist: {needs[name]}\n")
+        return whole(argv, cwd=cwd, environ=environ)
+
+    monkeypatch.setattr(workenv, "run_program", install)
+    make_environment(plan_environment(recorded, OWN), tmp_path / "env", said.append)
+    rounds = [argv for argv in programs if "install" in argv]
+    assert [[one for one in argv if one.startswith("--only")] for argv in rounds[1:]] == [
+        ["--only-binary=six"],
+        ["--only-binary=deeper"],
+    ]
+    assert said[-1] == "not installed, since nothing needs them: evil"
+
+
+def test_this_daxa_becomes_a_wheel_that_can_be_imported(tmp_path, monkeypatch):
+    one = write_own_wheel(tmp_path)
+    content = one.read_bytes()
+    assert write_own_wheel(tmp_path).read_bytes() == content
+    with zipfile.ZipFile(one) as packed:
+        assert packed.testzip() is None
+        names = packed.namelist()
+        record = packed.read(next(name for name in names if name.endswith("/RECORD"))).decode().splitlines()
+        assert [line.partition(",")[0] for line in record] == names
+        packed.extractall(tmp_path / "there")
+    root = Path(daxa.__file__).parent
+    assert {"daxa/__init__.py", "daxa/py.typed", "daxa/_templates/dvc.yaml.j2"} <= set(names)
+    assert {f"daxa/{path.relative_to(root)}" for path in root.rglob("*.toml")} <= set(names)
+    assert not any("__pycache__" in name or name.startswith("daxa/_templates/pyproject") for name in names)
+    code = "import daxa.archive.template as t; print(t.__file__, *t.template_directories())"
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "there")}
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environ, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert all(Path(one).is_relative_to(tmp_path / "there") for one in ended.stdout.split())
 
 
 def wheel(place: Path, name: str, version: str) -> None:
@@ -134,7 +213,10 @@ def test_uv_installs_the_recorded_versions_and_no_others(tmp_path, monkeypatch):
     for key, value in settings.items():
         monkeypatch.setenv(key, value)
     known = {"packages": {"telescope": "2.0", "mirror": "3.1"}}
+    monkeypatch.setattr(workenv, "_check", lambda python: None)  # It holds no daxa.
     said = []
+    # As a stranger's archive may hold one above its Git directory, where the environment is made.
+    (tmp_path / "uv.toml").write_text("index-url = [")
     recorded = {**RECORDED, "packages": {"telescope": "1.0", "mirror": "3.1"}}
     python = make_environment(plan_environment(recorded, known), tmp_path / "env", said.append)
     assert "with uv" in said[0]

@@ -10,7 +10,9 @@ import json
 import platform
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from daxa.archive import git
@@ -22,6 +24,7 @@ __all__ = [
     "compare_environments",
     "environment_at",
     "installed_environment",
+    "needed_packages",
     "read_environment",
     "record_environment",
 ]
@@ -52,27 +55,49 @@ def installed_environment() -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()).strip(),
-        "packages": dict(sorted(_packages())),
+        "packages": {name: version for name, version in needed_packages().items() if version},
     }
 
 
-def _packages() -> Iterator[tuple[str, str]]:
-    """Name and version of daxa and everything that it needs, without what only extras require."""
+def needed_packages(place: Path | None = None) -> dict[str, str]:
+    """Name and version of daxa and of everything that it needs, without what only extras require.
+
+    Parameters
+    ----------
+    place
+        A directory of installed packages; by default those that this Python finds.
+
+    Returns
+    -------
+    dict
+        Names, sorted, to versions; those that are not there, since they are asked for on other machines or
+        are missing, have the version ''.
+    """
+    return dict(sorted(_walk(place)))
+
+
+def _walk(place: Path | None) -> Iterator[tuple[str, str]]:
     waiting, seen = [DISTRIBUTION], set()
     while waiting:
-        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        name = _plain_name(waiting.pop())
         if name in seen:
             continue
         seen.add(name)
-        try:
-            found = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue  # Asked for on other machines only.
-        yield name, found.version
-        for line in found.requires or ():
-            needed = _NAME.match(line)
-            if needed and not re.search(r";.*\bextra\s*==", line):
-                waiting.append(needed[0])
+        all_found = metadata.distributions(name=name, path=[str(place)]) if place else metadata.distributions(name=name)
+        found = next(iter(all_found), None)
+        yield name, found.version if found else ""
+        waiting += _requirements(found)
+
+
+def _requirements(found: metadata.Distribution | None) -> list[str]:
+    """Names of the packages that one needs, without what only its extras require."""
+    lines = (found.requires or ()) if found else ()
+    named = [_NAME.match(line) for line in lines if not re.search(r";.*\bextra\s*==", line)]
+    return [one[0] for one in named if one]
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def record_environment(layout: Layout) -> None:
@@ -107,6 +132,9 @@ def read_environment(content: bytes) -> dict[str, Any] | None:
 def compare_environments(recorded: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
     """The differences of two environments, each as "name: recorded -> here".
 
+    Python and the platform come first, then daxa and the packages that it uses itself, which can change results;
+    last those that these need in turn.
+
     Examples
     --------
     >>> one = {"python": "3.12.1", "packages": {"numpy": "2.1.0"}}
@@ -119,5 +147,13 @@ def compare_environments(recorded: Mapping[str, Any] | None, here: Mapping[str, 
         return ["the release does not record its environment"]
     pairs = [(name, recorded.get(name, ""), here.get(name, "")) for name in _FACTS]
     before, after = recorded["packages"], here["packages"]
-    pairs += [(name, before.get(name, ""), after.get(name, "")) for name in sorted({*before, *after})]
+    names = sorted({*before, *after}, key=lambda name: (name not in _used_packages(), name))
+    pairs += [(name, before.get(name, ""), after.get(name, "")) for name in names]
     return [f"{name}: {old or 'none'} -> {new or 'none'}" for name, old, new in pairs if old != new]
+
+
+@cache
+def _used_packages() -> frozenset[str]:
+    """Daxa, and the packages that it uses itself."""
+    found = next(iter(metadata.distributions(name=DISTRIBUTION)), None)
+    return frozenset({DISTRIBUTION, *map(_plain_name, _requirements(found))})

@@ -13,6 +13,7 @@ from daxa.text import plain
 __all__ = ["certificate_page", "certificate_text", "summary_line"]
 
 _SHOWN = 12
+_SIDES = 40
 _STYLE = (
     "body{font:15px sans-serif;max-width:64em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse;margin:1em 0}td,th{text-align:left;padding:.25em .8em;border-bottom:1px solid #ccc;"
@@ -58,8 +59,8 @@ def _sides(predicate: Mapping[str, Any]) -> list[str]:
     differences = predicate["environment"]["differences"]
     if not differences:
         return ["the same as those of the release"]
-    more = len(differences) - _SHOWN
-    return [*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    more = len(differences) - _SIDES
+    return [*differences[:_SIDES], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _counts(predicate: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

@@ -1,9 +1,11 @@
 """Install the environment that a release records, to make the release again in it.
 
-The file that names packages is somebody else's.  Therefore only packages that this daxa needs itself are
-installed, in the recorded versions, and as wheels: no code of a package runs while it is installed.
-A package that is installed here in the same version may be built, since some are only available as source.
-The user configures where they come from, as for pip and uv in general.
+The file that names packages is somebody else's.  Therefore only what this daxa needs, or what that
+needs in turn in its recorded version, is installed, in the recorded versions, and as wheels: no code of a package
+runs while it is installed.  A package that is installed here in the same version may be built, since some are only
+available as source.  The user configures where they come from, as for pip and uv in general; no file of
+the archive can, since both are started outside of it.  Daxa itself is installed from the files of this one where the
+release was made with its version, else from the index of packages or from what the user names.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daxa.errors import ConfigError, ProgramError
+from daxa.errors import ConfigError, CriteriaError, ProgramError
 from daxa.files import replace_file
-from daxa.naming import number_of
-from daxa.publish.releases.release_environment import DISTRIBUTION
-from daxa.run.process import run_program
+from daxa.naming import number_of, some
+from daxa.publish.releases.release_environment import DISTRIBUTION, needed_packages
+from daxa.run.process import FinishedProgram, run_program
 
 __all__ = ["EnvironmentPlan", "make_environment", "plan_environment"]
 
@@ -43,7 +45,8 @@ class EnvironmentPlan:
     wheels
         Names of those that must be wheels.
     left_out
-        Recorded packages that are not installed, since this daxa does not need them.
+        Lines of recorded packages that this daxa does not need; they are installed only where a package that
+        is installed needs them, and as wheels.
     """
 
     python: str
@@ -54,7 +57,7 @@ class EnvironmentPlan:
     @property
     def digest(self) -> str:
         """Digest that distinguishes plans."""
-        return hashlib.sha256(json.dumps([self.python, *self.lines]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.python, self.lines, self.left_out]).encode()).hexdigest()
 
 
 def plan_environment(recorded: Mapping[str, Any], own: Mapping[str, Any], daxa: str = "") -> EnvironmentPlan:
@@ -67,7 +70,8 @@ def plan_environment(recorded: Mapping[str, Any], own: Mapping[str, Any], daxa: 
     own
         The environment on this machine.
     daxa
-        The source of daxa itself, instead of its recorded version: a wheel, a directory, an address.
+        The source of daxa itself, instead of its recorded version in the index of packages: a wheel, a directory,
+        an address.
 
     Examples
     --------
@@ -75,7 +79,7 @@ def plan_environment(recorded: Mapping[str, Any], own: Mapping[str, Any], daxa: 
     >>> recorded = {"python": "3.12.4", "packages": {"daxa-archive": "0.1", "numpy": "2.1.0", "evil": "1.0"}}
     >>> plan_environment(recorded, own)
     EnvironmentPlan(python='3.12.4', lines=('daxa-archive==0.1', 'numpy==2.1.0'), wheels=('daxa-archive', 'numpy'), \
-left_out=('evil',))
+left_out=('evil==1.0',))
     """
     wanted, known = recorded["packages"], own["packages"]
     taken = [name for name in wanted if name in known and not (daxa and name == DISTRIBUTION)]
@@ -84,13 +88,29 @@ left_out=('evil',))
         recorded["python"],
         tuple(lines),
         wheels=tuple(name for name in taken if wanted[name] != known[name]),
-        left_out=tuple(name for name in wanted if name not in known),
+        left_out=tuple(f"{name}=={version}" for name, version in wanted.items() if name not in known),
     )
 
 
 def _source(daxa: str) -> str:
-    path = Path(daxa)
-    return f"{DISTRIBUTION} @ {path.absolute().as_uri() if path.exists() else daxa}"
+    """A line for daxa from a file, directory or address; a file with its digest, so that another one is another plan.
+
+    Raises
+    ------
+    CriteriaError
+        It is none of these.
+    """
+    path = Path(daxa).expanduser().absolute()
+    if path.exists():
+        digest = f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""
+        return f"{DISTRIBUTION} @ {path.as_uri()}{digest}"
+    if ":" not in daxa or not daxa.isprintable() or " " in daxa:
+        raise CriteriaError(
+            "daxa-source",
+            f"there is no file or directory {daxa}",
+            remedy="give a wheel, a directory with the source, or an address such as git+https://HOST/daxa.git@TAG",
+        )
+    return f"{DISTRIBUTION} @ {daxa}"
 
 
 def make_environment(plan: EnvironmentPlan, place: Path, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -119,12 +139,34 @@ def make_environment(plan: EnvironmentPlan, place: Path, say: Callable[[str], No
     place.parent.mkdir(parents=True, exist_ok=True)
     uv = shutil.which("uv")
     say(f"installing Python {plan.python} and {number_of(len(plan.lines), 'package')} with {'uv' if uv else 'pip'}")
-    _run(_creation(plan, place, uv), place.parent)
-    requirements = place / "requirements.txt"
-    requirements.write_text("".join(f"{line}\n" for line in plan.lines), encoding="utf-8")
-    _run(_installation(plan, python, requirements, uv), place)
+    _run(_creation(plan, place, uv))
+    _install(plan.lines, plan.wheels, place, uv)
+    left = _install_what_these_need(plan.left_out, place, uv)
+    if left:
+        say(f"not installed, since nothing needs them: {some([_name(line) for line in left])}")
+    _check(python)
     replace_file(note, plan.digest.encode())
     return python
+
+
+def _install_what_these_need(lines: Sequence[str], place: Path, uv: str | None) -> list[str]:
+    """Install those that a package of the environment needs, until none is missing; the lines of the others."""
+    left = list(lines)
+    while True:
+        needed = [name for found in _libraries(place) for name in needed_packages(found)]
+        following = [line for line in left if _name(line) in needed]
+        if not following:
+            return left
+        _install(following, [_name(line) for line in following], place, uv)
+        left = [line for line in left if line not in following]
+
+
+def _libraries(place: Path) -> list[Path]:
+    return sorted(place.glob("lib/python*/site-packages"))
+
+
+def _name(line: str) -> str:
+    return line.partition("==")[0]
 
 
 def _creation(plan: EnvironmentPlan, place: Path, uv: str | None) -> Sequence[str]:
@@ -137,25 +179,53 @@ def _creation(plan: EnvironmentPlan, place: Path, uv: str | None) -> Sequence[st
             f"the release was made with Python {plan.python}, but this is Python {here}",
             remedy="install uv (`pip install uv`), which installs any version of Python, or run daxa with that version",
         )
-    return [sys.executable, "-m", "venv", str(place)]
+    return [sys.executable, "-P", "-m", "venv", str(place)]
 
 
-def _installation(plan: EnvironmentPlan, python: Path, requirements: Path, uv: str | None) -> Sequence[str]:
+def _install(lines: Sequence[str], wheels: Sequence[str], place: Path, uv: str | None) -> None:
+    python, requirements = place / "bin" / "python", place / "requirements.txt"
+    requirements.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     # What is recorded is complete, so that nothing else is asked for.
-    options = ["--quiet", "--no-deps", *(f"--only-binary={name}" for name in plan.wheels)]
+    options = ["--quiet", "--no-deps", *(f"--only-binary={name}" for name in wheels)]
     options += ["--requirement", str(requirements)]
     if uv:
-        return [uv, "pip", "install", "--python", str(python), *options]
-    return [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options]
+        _run([uv, "pip", "install", "--python", str(python), *options])
+        return
+    pip = [str(python), "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"]
+    _run([*pip, *options])
 
 
-def _run(argv: Sequence[str], cwd: Path) -> None:
-    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    ended = run_program(list(argv), cwd=cwd, environ=environ)
+def _check(python: Path) -> None:
+    """Check that the daxa which was installed starts."""
+    ended = _ended([str(python), "-P", "-m", "daxa", "recreate", "--help"])
     if ended.code:
         raise ProgramError(
             "environment",
-            f"the environment of the release cannot be made: {ended.output.strip()[-_LAST:]}",
-            remedy="name a source of daxa itself with --daxa if daxa is what is missing; without --environment, "
-            "the release is made with what is installed",
+            f"the daxa of the release does not start in its environment: {ended.output.strip()[-_LAST:]}",
+            remedy="name another source of daxa with --daxa; without --environment, the release is made with what is "
+            "installed",
         )
+
+
+def _run(argv: Sequence[str]) -> None:
+    ended = _ended(argv)
+    if not ended.code:
+        return
+    if DISTRIBUTION in ended.output:
+        raise ProgramError(
+            "no-daxa",
+            f"the daxa of the release cannot be installed: {ended.output.strip()[-_LAST:]}",
+            remedy="name a source of that version with --daxa: a wheel, a directory with the source, or an address "
+            "such as git+https://HOST/daxa.git@TAG; without --environment, the release is made with what is installed",
+        )
+    raise ProgramError(
+        "environment",
+        f"the environment of the release cannot be made: {ended.output.strip()[-_LAST:]}",
+        remedy="the same command tries again; without --environment, the release is made with what is installed",
+    )
+
+
+def _ended(argv: Sequence[str]) -> FinishedProgram:
+    """Run a program at the root of the file system: uv obeys the uv.toml of every directory above it."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return run_program(list(argv), cwd=Path(os.sep), environ=environ)
