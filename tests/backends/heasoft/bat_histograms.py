@@ -14,12 +14,12 @@ START = 612_345_600.0
 """2020-05-28T08:00, a moment of the mission's clock."""
 
 SECONDS = 300.0
-NAMES = ("2020149" + "0800", "2020149" + "0945")
+NAMES = ("20201490800", "20201490945")
 """Pointings: the second begins 105 minutes after the first."""
 
 
 def add_survey(place: Path, obs_id: str, counts: Sequence[int] = (3, 2), detectors: int = 15000) -> None:
-    """So many histograms of 300 s in each pointing, which begin 105 minutes after each other; half of one in 20 s."""
+    """So many histograms of 300 s in each pointing, which begin 105 minutes after each other."""
     times = [START + 6300.0 * at + SECONDS * one for at, number in enumerate(counts) for one in range(number)]
     for at, number in enumerate(counts):
         begin = START + 6300.0 * at

@@ -210,7 +210,11 @@ def test_errors_of_one_pointing_do_not_spoil_the_others_but_those_of_the_machine
     failed = "ERROR: could not fit\nTask batcelldetect 1.86 terminating with status -1\nWARNING: no (x_failed)"
     good = f"{failed}\nbatsurvey: COMPLETE"
     assert judge(CALL, 0, good).severity == "warning"
-    for line, name in (("Segmentation fault", "crashed"), ("write: No space left on device", "noSpace")):
+    for line, name in (
+        ("Segmentation fault", "crashed"),
+        ("write: No space left on device", "noSpace"),
+        ("ERROR: Unable to allocate memory for buffers", "noMemory"),
+    ):
         verdict = judge(CALL, 0, f"{line}\n{good}")
         assert (verdict.done, verdict.code) == (False, f"heasoft.batsurvey.{name}")
     assert judge(CALL, 0, good.replace("batsurvey: COMPLETE", "batsurvey: time-check")).code, "it did not end"

@@ -23,6 +23,7 @@ from daxa.backends.tools.script import shell_script
 from daxa.backends.tools.verdict import judge
 from daxa.backends.tools.written_calls import parse_arguments
 from daxa.errors import ProgramError, ToolError
+from tests.backends.heasoft.bat_histograms import add_survey
 from tests.stubs.fits import write_image, write_table
 from tests.stubs.here import run_here
 from tests.stubs.install import grant, install_suite, request
@@ -238,6 +239,8 @@ def test_every_tool_of_every_suite_has_a_stand_in_that_succeeds(suites, tmp_path
             target = place / "work" / str(values[one])
             if one == "indir":
                 target.mkdir()
+                if name == "batsurvey":
+                    add_survey(target, "00974827000", detectors=25000)
             elif name == "gtibuild":
                 target.write_text("0 9 +\n")
             elif one == "imageset":

@@ -41,12 +41,12 @@ def batsurvey(run: Run) -> tuple[str, str] | None:
     return None
 
 
-def _one(place: Path, pattern: str, words: str) -> Path:
-    # A pattern begins with the name of the parameter for the directory.
+def _all(place: Path, pattern: str, words: str) -> list[Path]:
+    """The files of a pattern, which begins with INDIR for the directory."""
     found = sorted(path for path in place.rglob("*") if fnmatch(str(path), pattern.replace("INDIR", str(place), 1)))
     if not found:
         raise _Died(words)
-    return found[0]
+    return found
 
 
 def _survey(run: Run) -> None:
@@ -55,12 +55,10 @@ def _survey(run: Run) -> None:
         raise _Died("subdirectory bat/survey not found")
     (target / "gti").mkdir(parents=True, exist_ok=True)
     (target / "scratch").mkdir(exist_ok=True)
-    _one(place, values["attitude_pattern"], "no attitude file found")
-    _one(place, values["sao_pattern"], "no SAO file found")
-    _one(place, values["dph_pattern"], "no survey files were found")
-    pattern = values["dph_pattern"].replace("INDIR", str(place), 1)
-    histograms = sorted(path for path in place.rglob("*") if fnmatch(str(path), pattern))
-    _one(place, values["go_pattern"], "no erebinned files were created")
+    _all(place, values["attitude_pattern"], "no attitude file found")
+    _all(place, values["sao_pattern"], "no SAO file found")
+    histograms = _all(place, values["dph_pattern"], "no survey files were found")
+    _all(place, values["go_pattern"], "no erebinned files were created")
     if not any(Path(os.environ["CALDB"]).glob("data/swift/bat/*")):
         complain("ERROR: could not find the pulser file in the CALDB\nTask baterebin 8.3 terminating with status 1")
         raise _Died("no erebinned files were created")
@@ -80,7 +78,7 @@ def _survey(run: Run) -> None:
 
 def _good_times(run: Run, place: Path, rows: np.ndarray) -> list[tuple[float, float]]:
     """Stretches of histograms while enough detectors were on."""
-    kept = lists.columns_of(lists.table_of(lists.read(_one(place, "INDIR/bat/hk/sw*ben.hk*", "")), "hk139x001"))
+    kept = lists.columns_of(lists.table_of(lists.read(_all(place, "INDIR/bat/hk/sw*ben.hk*", "")[0]), "hk139x001"))
     on = np.interp(rows["TIME"], kept["TIME"], kept["BDIHKNGOODDETS"]) > float(run.values["detthresh"])
     good: list[list[float]] = []
     for row in rows[on]:
