@@ -118,6 +118,24 @@ def test_of_raw_chandra_lists_the_newest_is_taken_and_interleaved_ones_stay_apar
     assert [one.path for one in chosen if one.kind == "raw-events"] == [name for name in names if "N003" in name]
 
 
+def test_of_two_deliveries_of_any_raw_chandra_file_the_newer_is_taken():
+    spec = find_mission("chandra")
+    names = [
+        ("secondary/acisf01578_000N003_e1_flt1.fits.gz", "secondary/acisf01578_e1_N002_flt1.fits.gz"),
+        ("secondary/acisf087539604N004_5_bias0.fits.gz", "secondary/acisf087539604N003_5_bias0.fits.gz"),
+        ("secondary/acisf087539604N004_6_bias0.fits.gz", "secondary/acisf087539604N003_6_bias0.fits.gz"),
+        ("secondary/axaff01578_000N002_obs0a.par.gz", "secondary/axaff01578N001_obs0a.par.gz"),
+        ("secondary/pcadf087539604N004_aqual1.fits.gz", "secondary/pcadf087539604N003_aqual1.fits.gz"),
+        ("primary/acisf01578_000N004_e2_bpix1.fits.gz", "primary/acisf01578_e2_N003_bpix1.fits.gz"),
+        ("primary/orbitf087539464N002_eph1.fits.gz", "primary/orbitf087539464N001_eph1.fits.gz"),
+    ]
+    needed = ["secondary/acisf01578_000N003_e1_evt1.fits.gz", "primary/pcadf01578_000N003_asol1.fits.gz"]
+    there = [*needed, *(name for pair in names for name in pair)]
+    chosen = choose_files(spec.starting_from(spec.raw_inputs), "1578", ["ACIS"], there)
+    found = {one.path: one.older for one in chosen if one.path not in needed}
+    assert found == {newer: (older,) for newer, older in names}
+
+
 def test_aspect_solutions_of_older_deliveries_are_known():
     spec = find_mission("chandra")
     there = ["secondary/acisf13858_000N001_evt1.fits.gz", "primary/pcadf456520092N001_asol1.fits.gz"]

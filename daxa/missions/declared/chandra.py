@@ -22,6 +22,9 @@ from daxa.missions.spec import (
 _INTERVAL = r"((?P<default>_000)|_\d{3})?"
 """The observing interval; some names leave the only one out, and are names of the same file."""
 
+_DELIVERY = r"(?P<default>_000)?(?P<before>(_e[12])?_?)N(?P<version>\d{3})(?P<after>(_e[12])?)"
+"""The part of any name that says of which interval, exposure and delivery a file is."""
+
 _ACIS = r"acisf{obs_id:>05}" + _INTERVAL + r"(?P<before>(_e[12])?_?)N(?P<version>\d{3})(?P<after>(_e[12])?)"
 """Names of files of ACIS; alternating exposures, ``e1`` and ``e2``, have separate files, named in either order."""
 
@@ -120,12 +123,12 @@ SPEC = MissionSpec(
         ),
         NativeInput(
             "ancillary",
-            r"secondary/(?:acis|hrc|axaf|ephin|orbit|pcad)\w*_(?:flt1|msk1|mtl1|stat1|pbk0|bias0|obs0a|std_flt1|dtf1|"
-            r"std_dtfstat1|eph1|lunar|osol1|aqual1|adat\d\d)\.(?:fits|par)\.gz",
+            r"secondary/(?:acis|hrc|axaf|ephin|orbit|pcad)\w*?" + _DELIVERY + r"\w*?_(?:flt1|msk1|mtl1|stat1|pbk0|"
+            r"bias0|obs0a|std_flt1|dtf1|std_dtfstat1|eph1|lunar|osol1|aqual1|adat\d\d)\.(?:fits|par)\.gz",
         ),
         # Names of older deliveries have the time in place of the ObsID.
         NativeInput("aspect", r"primary/pcadf\d{5,9}(_\d{3})?N(?P<version>\d{3})_asol1\.fits\.gz", required=True),
-        NativeInput("ancillary", r"primary/\w+_(?:bpix1|fov1|evt2|dtf1|eph1)\.fits\.gz"),
+        NativeInput("ancillary", r"primary/\w+?" + _DELIVERY + r"\w*?_(?:bpix1|fov1|evt2|dtf1|eph1)\.fits\.gz"),
     ),
     processed=True,
     products=(

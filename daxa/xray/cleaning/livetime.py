@@ -15,7 +15,7 @@ from daxa.errors import DataError
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_number
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.opening import live_card
+from daxa.xray.eventlists.opening import has_cards, live_card
 
 __all__ = ["livetime", "ontime"]
 
@@ -54,14 +54,16 @@ def livetime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, flo
     lie wholly in a good interval of their CCD, TIME being the centre of a frame.  eROSITA:
     the integral of DEADC (``DEADCORn``) over the good time of a module.  Chandra: good time
     x DTCOR.  NuSTAR: good time x DEADC.  Others: good time x the first of the format's
-    cards that the list has, such as DEADC or LIVETIME / ONTIME.
+    cards that the list has, such as DEADC or LIVETIME / ONTIME.  Cards that only the primary
+    header has count as well.
     """
     scheme = events.format.livetime_scheme
     if scheme == "frames":
         return {chip: _frames(events, chip, intervals) for chip, intervals in gtis.items()}
     if scheme == "modules":
         return {chip: _corrected(events, chip, intervals) for chip, intervals in gtis.items()}
-    factor = _live_fraction(events, live_card(events.format, events.header) if scheme == "cards" else scheme.upper())
+    headers = events.header, events.primary
+    factor = _live_fraction(events, live_card(events.format, *headers) if scheme == "cards" else scheme.upper())
     return {chip: seconds * factor for chip, seconds in ontime(events, gtis).items()}
 
 
@@ -70,9 +72,11 @@ def _live_fraction(events: EventList, name: str) -> float:
     if not name:
         return 1.0
     top, _, bottom = name.partition("/")
-    factor = card_number(events.header, top)
+    headers = events.header, events.primary
+    header = next((one for one in headers if has_cards(one, name)), events.header)
+    factor = card_number(header, top)
     if bottom:
-        whole = card_number(events.header, bottom)
+        whole = card_number(header, bottom)
         factor = factor / whole if whole > 0 else math.inf
     if not 0.0 < factor <= 1.0:
         raise _unusable(events, f"card {name} is {factor:g}, which is not a live fraction")

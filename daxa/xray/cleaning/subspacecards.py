@@ -20,6 +20,8 @@ from daxa.xray.eventlists.rules import mask_of, ranges_of, values_of
 
 __all__ = ["describe_subspace"]
 
+_FORM = re.compile(r"(\d{0,9})([XBIJK])", re.ASCII)
+_WIDTH = {"X": 1, "B": 8, "I": 16, "J": 32, "K": 64}
 _CARD = re.compile(r"\d*DS(?:TYP|VAL|REF|FORM|UNI|UNIT)\d+", re.ASCII)
 _ANYTHING = ":"
 _MOST_SHORT = 9
@@ -180,8 +182,9 @@ def _axis_of(rule: Rule, header: fits.Header, *, spell_out: bool) -> tuple[str, 
 
 
 def _bits_in(header: fits.Header, column: str) -> int:
-    """Width of a bit column, as its TFORM says."""
+    """Width of a column of bits or of whole numbers, as its TFORM says."""
     for number in range(1, int(header["TFIELDS"]) + 1):
         if card_text(header, f"TTYPE{number}").upper() == column.upper():
-            return int(card_text(header, f"TFORM{number}").rstrip("X") or 1)
+            form = _FORM.match(card_text(header, f"TFORM{number}"))
+            return int(form[1] or 1) * _WIDTH[form[2]] if form else 0
     raise DataError("column", f"there is no column {column}", remedy="use the list as the archive distributes it")

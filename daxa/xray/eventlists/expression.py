@@ -288,6 +288,9 @@ def _bound(way: tuple[_Test, ...], events: EventList) -> tuple[Rule, ...]:
                 raise _unusable(events, f"{name} has no {test.mask.bit_length()} bits")
             mask = test.mask | (mask_of(before) if before else 0)
             found[name, op] = Rule(name, op, mask, _SOURCE, bits=bits)
+            if not bits and (known := _known(name, dtype, events)) != ((None, None),):
+                # The bits of the value that means "none" mean nothing.
+                found.setdefault((name, "ranges"), Rule(name, "ranges", known, _SOURCE))
             continue
         if bits or dtype.kind not in "iuf":
             raise _unusable(events, f"{name} holds no numbers{': test its bits' if bits else ''}")

@@ -29,7 +29,7 @@ from daxa.xray.eventlists.sky_grid import find_sky
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["live_card", "open_events"]
+__all__ = ["has_cards", "live_card", "open_events"]
 
 
 def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id: str = "") -> EventList:
@@ -72,6 +72,7 @@ def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id
     else:
         gtis, given = _given_times(path, form, rows, good_times, own), ("good times were given by the user",)
     named, unnamed = observation_name(path, form, events.header, primary, obs_id)
+    live = _live_assumption(form, events.header, primary)
     return EventList(
         path=path,
         format=form,
@@ -84,9 +85,7 @@ def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id
         sky_grid=find_sky(form, events.header, primary),
         tables=tables,
         clock=clock,
-        assumptions=_without_doubles(
-            (*read_assumptions(events.header), *assumptions, *given, *unnamed, *_live_assumption(form, events.header))
-        ),
+        assumptions=_without_doubles((*read_assumptions(events.header), *assumptions, *given, *unnamed, *live)),
     )
 
 
@@ -117,12 +116,26 @@ def _given_times(
     return dict.fromkeys(map(int, chips), intervals)
 
 
-def _live_assumption(form: EventFormat, events: fits.Header) -> tuple[str, ...]:
-    if form.livetime_scheme != "cards" or live_card(form, events):
+def _live_assumption(form: EventFormat, *headers: fits.Header) -> tuple[str, ...]:
+    if form.livetime_scheme != "cards" or live_card(form, *headers):
         return ()
     return ("all of the good time is live",)
 
 
-def live_card(form: EventFormat, events: fits.Header) -> str:
-    """The first card or quotient of cards with the live fraction that the header has; '' when it has none."""
-    return next((name for name in form.live_cards if all(card_text(events, part) for part in name.split("/"))), "")
+def live_card(form: EventFormat, *headers: fits.Header) -> str:
+    """The first card or quotient of cards with the live fraction that a header has; '' when none has any.
+
+    Parameters
+    ----------
+    form
+        The facts about lists of this kind.
+    headers
+        Of the events and of the primary HDU; the first that has one counts.
+    """
+    names = (name for header in headers for name in form.live_cards if has_cards(header, name))
+    return next(names, "")
+
+
+def has_cards(header: fits.Header, name: str) -> bool:
+    """Whether a header has a card, or both cards of a quotient."""
+    return all(card_text(header, part) for part in name.split("/"))

@@ -14,7 +14,7 @@ import numpy as np
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.formats import card_number
+from daxa.xray.eventlists.formats import card_number, card_text
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.badpixels import BadPixels
 from daxa.xray.imaging.footprint import ChipPart, Footprint, find_footprint
@@ -255,9 +255,11 @@ def _field(events: EventList, grid: ImageGrid, arcmin: float, live: float) -> np
 
 def _pointing(events: EventList) -> tuple[float, float]:
     """The pointing, deg, or where the header does not give it, the reference of the sky plane."""
-    column, row = events.sky.crpix
-    ra, dec = events.sky.to_sky(column, row)
-    return card_number(events.header, "RA_PNT", float(ra)), card_number(events.header, "DEC_PNT", float(dec))
+    for header in (events.header, events.primary):
+        if card_text(header, "RA_PNT") and card_text(header, "DEC_PNT"):
+            return card_number(header, "RA_PNT"), card_number(header, "DEC_PNT")
+    ra, dec = events.sky.to_sky(*events.sky.crpix)
+    return float(ra), float(dec)
 
 
 def _vignetting_cards(events: EventList, curve: Vignetting, grid: ImageGrid) -> Cards:

@@ -41,6 +41,7 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | No
     Notes
     -----
     Where the curve depends on energy it is taken at the geometric mean of the band's edges.
+    For a part of the band of a curve that changes within it, the curve says so (``unproved``, ``error``).
 
     Examples
     --------
@@ -56,7 +57,10 @@ def vignetting_for(mission: str, instrument: str, band: tuple[float, float] | No
             if curve.kev[0] <= energy <= curve.kev[1]:
                 return replace(curve, energy=energy)
         elif curve.kev[0] <= lo < hi <= curve.kev[1]:
-            return curve
+            if (lo, hi) == curve.kev or math.isnan(curve.part_error):
+                return curve
+            said = f"{curve.unproved or 'the curve'}: that of a wider band"
+            return replace(curve, unproved=said, error=curve.part_error)
     return None
 
 

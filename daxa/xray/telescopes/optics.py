@@ -65,6 +65,8 @@ class Vignetting:
         and by what share it may be off there; NaN where it is not known.
     energy
         Energy at which the curve is taken, keV; NaN where it holds for its band as a whole.
+    part_error
+        By what share it may be off for a part of its band; NaN where parts are as good as the whole.
     """
 
     kev: tuple[float, float]
@@ -77,6 +79,7 @@ class Vignetting:
     unproved: str = ""
     error: float = math.nan
     energy: float = math.nan
+    part_error: float = math.nan
 
     def factor(self, arcmin: np.ndarray) -> np.ndarray:
         """Share of the area on the axis, 0 to 1, at angles from it (any shape, arcmin).

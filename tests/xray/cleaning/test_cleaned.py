@@ -16,11 +16,12 @@ from daxa.errors import DataError
 from daxa.xray.cleaning import cleaned as cleaned_module
 from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, select, standard_cut
-from daxa.xray.cleaning.screening import Rule, screening_for
+from daxa.xray.cleaning.screening import Rule, rules_mask, screening_for
 from daxa.xray.cleaning.subspace import SubspaceAxis, read_subspace, subspace_cfitsio, subspace_mask
 from daxa.xray.cleaning.subspacecards import describe_subspace
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.event_list import EventList
+from daxa.xray.eventlists.fits_tables import row_type
 from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import MADE, make_list
 from tests.xray.reallists import KINDS, LISTS, insert, with_rows
@@ -199,6 +200,24 @@ def test_rules_that_no_card_can_express_are_left_to_the_text():
     rules = (Rule("FLAG", "equal", 0, ""), Rule("A", "xor", 3, ""))
     describe_subspace(header, rules, [((), "GTI")])
     assert [axis.column for axis in read_subspace(header)[0]] == ["FLAG", "TIME"]
+
+
+@pytest.mark.parametrize(("form", "zero"), [("16X", None), ("B", None), ("I", 2**15), ("J", 2**31), ("K", 2**63)])
+def test_places_of_bits_are_written_for_columns_of_every_width(form, zero):
+    """A column of bits, or whole numbers that stand for them."""
+    width = {"16X": 16, "B": 8, "I": 16, "J": 32, "K": 64}[form]
+    header = fits.Header({"TFIELDS": 1, "NAXIS1": width // 8, "TTYPE1": "STATUS", "TFORM1": form})
+    if zero:
+        header["TZERO1"] = zero
+    rule = Rule("STATUS", "places_clear", (1, 4), "")
+    rows = np.random.default_rng(3).integers(0, 256, (200, width // 8), dtype=np.uint8)
+    rows = rows.view(row_type(header, "made")).ravel()
+    describe_subspace(header, (rule,), [((), "GTI")])
+    status = tuple(axis for axis in read_subspace(header)[0] if axis.column == "STATUS")
+    assert status[0].bits == "0xx0" + "x" * (width - 4)
+    kept = rules_mask([rule], rows)
+    assert 0 < kept.sum() < 200
+    assert subspace_mask([status], rows, ()).tolist() == kept.tolist()
 
 
 @pytest.mark.parametrize(

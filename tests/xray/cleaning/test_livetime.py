@@ -7,6 +7,8 @@ import pytest
 from astropy.io import fits
 
 from daxa.errors import DataError
+from daxa.xray.cleaning.cleaned import write_clean_events
+from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.livetime import livetime, ontime
 from daxa.xray.eventlists.opening import open_events
 from tests.xray.madelists import make_list
@@ -115,3 +117,20 @@ def test_an_impossible_quotient_is_an_error(tmp_path, ontime, live):
     events = open_events(path)
     with pytest.raises(DataError, match="LIVETIME/ONTIME"):
         livetime(events, events.gtis)
+
+
+PRIMARY_ONLY = [("suzaku-xis1", "DEADC"), ("swift-pc", "DEADC"), ("chandra-hrc-i", "DTCOR")]
+
+
+@pytest.mark.parametrize(("name", "card"), PRIMARY_ONLY)
+def test_a_live_fraction_that_only_the_primary_header_has_counts(tmp_path, name, card):
+    path = make_list(name, tmp_path / "made.fits", count=20)
+    with fits.open(path, mode="update") as units:
+        units[1].header.remove(card, ignore_missing=True)
+        units[0].header[card] = 0.0125
+    events = open_events(path)
+    assert livetime(events, events.gtis)[0] == pytest.approx(0.0125 * ontime(events, events.gtis)[0], rel=1e-12)
+    assert "all of the good time is live" not in events.assumptions
+    write_clean_events(tmp_path / "clean.fits", events, Cut((), events.gtis), {})
+    clean = open_events(tmp_path / "clean.fits")
+    assert livetime(clean, clean.gtis) == pytest.approx(livetime(events, events.gtis), rel=1e-12)

@@ -260,7 +260,8 @@ def test_a_null_channel_passes_neither_an_expression_nor_a_cut_of_energy(mos, ca
     rows["PI"][10:20] = 701
     events = replace(mos, rows=rows, header=header)
     assert events.null_channel == null
-    for own in (OwnScreening(expression="PI < 20000"), OwnScreening(channels=(0, 15000))):
+    bits = OwnScreening(expression="(PI & 0x2) == 0")
+    for own in (OwnScreening(expression="PI < 20000"), OwnScreening(channels=(0, 15000)), bits):
         rules = [rule for rule in own_rules(events, own) if rule.column == "PI"]
         kept = rules_mask(rules, rows)
         assert not kept[:10].any()

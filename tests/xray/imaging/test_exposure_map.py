@@ -237,6 +237,21 @@ def test_too_few_events_give_a_field_that_says_so(real_data, name, count):
     assert (seconds[pixels_of(events, grid, good_rows(events, cut))] > 0).mean() > 0.7
 
 
+def test_the_circle_is_about_a_pointing_that_only_the_primary_header_gives(real_data):
+    events = open_events(real_data / MOS1)
+    header, primary = events.header.copy(), events.primary.copy()
+    for key, value in (("RA_PNT", 149.5), ("DEC_PNT", -11.2)):
+        header[key], primary[key] = value, value
+    cut, grid = standard_cut(events), ImageGrid(3649, 3649, 348, 128, 128)
+    few = replace(events, rows=events.rows[:0].copy(), header=header)
+    expected, _ = exposure_map(few, cut, grid)
+    for key in ("RA_PNT", "DEC_PNT"):
+        header.remove(key)
+    seconds, cards = exposure_map(replace(few, header=header, primary=primary), cut, grid)
+    assert cards["EXPMETH"][0] == "FIELD"
+    assert seconds.tobytes() == expected.tobytes()
+
+
 def test_a_wrong_roll_angle_is_not_believed(real_data):
     events = open_events(real_data / MOS1)
     header = events.header.copy()

@@ -217,6 +217,21 @@ def test_half_of_a_map_predicts_the_other_half(mos2, band):
     assert ours[black].sum() / theirs[black].sum() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("camera", ["M1", "M2", "PN"])
+def test_a_part_of_a_hard_band_says_that_its_curve_is_that_of_the_whole(camera):
+    """The two curves show how much vignetting changes with energy: a part may be off by what lies between them."""
+    soft, hard = (vignetting_for("xmm", camera, band) for band in ((0.5, 2.0), (2.0, 10.0)))
+    angle = np.linspace(0.0, 15.0, 31)
+    apart = 1 - (hard.factor(angle) / soft.factor(angle)).min()
+    for band in ((2.0, 4.5), (4.5, 10.0)):
+        part = vignetting_for("xmm", camera, band)
+        assert part.factor(angle).tolist() == hard.factor(angle).tolist()
+        assert part.error == pytest.approx(apart, abs=0.03)
+        assert part.error > hard.error
+        assert part.unproved == f"{hard.unproved}: that of a wider band"
+    assert vignetting_for("xmm", camera, (0.5, 1.0)) == soft
+
+
 def test_what_is_unproved_is_said(mos1, real_data):
     events, grid, _ = mos1
     cut = standard_cut(events)
