@@ -15,6 +15,7 @@ __all__ = [
     "beside_gaps",
     "cluster_alone",
     "empty",
+    "in_pairs",
     "near_cluster",
     "populated",
     "populated_king",
@@ -33,14 +34,14 @@ def _name(kind: int, seed: int) -> str:
     return f"09{kind:02d}{seed:04d}01"
 
 
-def _spread_out(rng: np.random.Generator, number: int, draw, counts, taken=()) -> list[Point]:
-    """Point sources at drawn places, at least an arcminute apart, as many as fit."""
+def _spread_out(rng: np.random.Generator, number: int, draw, counts, taken=(), *, apart: float = _APART) -> list[Point]:
+    """Point sources at drawn places, by default at least an arcminute apart, as many as fit."""
     points: list[Point] = list(taken)
     for _ in range(400 * number):
         if len(points) == number + len(taken):
             break
         x, y = draw()
-        if all(np.hypot(one.detx - x, one.dety - y) > _APART for one in points):
+        if all(np.hypot(one.detx - x, one.dety - y) > apart for one in points):
             points.append(Point(float(x), float(y), _draw(rng, *counts)))
     return points
 
@@ -118,6 +119,18 @@ def beside_gaps(seed: int, camera: str = "M1") -> Field:
                 return x, y
 
     return Field(_name(5, seed), 4000 + seed, camera, _spread_out(rng, 20, draw, (60.0, 400.0)))
+
+
+def in_pairs(seed: int, camera: str = "M1") -> Field:
+    """Thirteen pairs of point sources, 20 to 90 arcsec apart."""
+    rng = np.random.default_rng([17, seed])
+    singles = _spread_out(rng, 13, lambda: _in_field(rng, CAMERAS[camera], 10.0), (30.0, 500.0), apart=2.5 * _ARCMIN)
+    points: list[Point] = []
+    for one in singles:
+        away, around = rng.uniform(20.0, 90.0) / UNIT, rng.uniform(0, 2 * np.pi)
+        x, y = one.detx + away * np.cos(around), one.dety + away * np.sin(around)
+        points += [one, Point(float(x), float(y), _draw(rng, 30.0, 500.0))]
+    return Field(_name(7, seed), 7000 + seed, camera, points)
 
 
 def acis_populated(seed: int, camera: str = "ACIS") -> AcisField:

@@ -12,7 +12,15 @@ from benchmarks.validation.chain import Observation, Searched, search_field
 from benchmarks.validation.checks import Check, Figure, between, poisson, told
 from benchmarks.validation.epiclist import CLUSTER, UNIT, sky_pixel
 from benchmarks.validation.origins import Judged, judge
-from benchmarks.validation.scenes import beside_gaps, cluster_alone, empty, near_cluster, populated, populated_king
+from benchmarks.validation.scenes import (
+    beside_gaps,
+    cluster_alone,
+    empty,
+    in_pairs,
+    near_cluster,
+    populated,
+    populated_king,
+)
 
 __all__ = ["CHECKS", "Pulls", "count_false", "expected_counts", "judged", "pull_figures", "pulls_of", "searched"]
 
@@ -158,6 +166,24 @@ def check_pulls_gaps(scale: float) -> list[Figure]:
     return [*figures, told("detections marked GAP or EDGE", f"{sum(int(m) & 3 > 0 for m in marked)} of {len(marked)}")]
 
 
+def check_pulls_pairs(scale: float) -> list[Figure]:
+    """Point sources with another one 20 to 90 arcsec away, close ones apart; gaps are not left out."""
+    fields = _fields(in_pairs, 12, scale)
+
+    def neighbour(one: Searched, number: int) -> float:
+        return float(np.sort(np.hypot(*(one.places - one.places[number]).T))[1]) * one.pixel
+
+    close = pulls_of(fields, lambda one, _, n: neighbour(one, n) < 45.0, 30.0)
+    far = pulls_of(fields, lambda one, _, n: 45.0 <= neighbour(one, n) < 90.0, 30.0)
+    there = sum(expected_counts(one, n) >= 100 for one in fields for n in range(len(one.rates)))
+    seen = pulls_of(fields, lambda *_: True, 100.0)
+    return [
+        *pull_figures("20 to 45 arcsec from another", close),
+        *pull_figures("45 to 90 arcsec from another", far),
+        told("20 to 90 arcsec from another: found", f"{len(seen.rate)} of {there} of at least 100 counts"),
+    ]
+
+
 def count_false(fields: Iterable[Searched]) -> tuple[int, float]:
     """False detections of fields, parts of clusters and of point sources among them, and how many were claimed."""
     fields = list(fields)
@@ -217,6 +243,7 @@ CHECKS = (
     Check("pulls-cluster", "Pulls beside a cluster", _OWN,
           "simulated EPIC lists with a beta-model cluster", check_pulls_cluster),
     Check("pulls-gaps", "Pulls beside gaps between chips", _OWN, "simulated EPIC lists", check_pulls_gaps),
+    Check("pulls-pairs", "Pulls of close pairs", _OWN, "simulated EPIC lists", check_pulls_pairs),
     Check("false", "Number of false sources", "Poisson statistics of the number that daxa claims",
           "simulated EPIC lists: empty fields, and fields with a cluster", check_false),
     Check("rings-simulated", "Background over true background, in rings about a cluster", _OWN,

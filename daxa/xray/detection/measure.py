@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from daxa.xray.detection.bodies import ExtendedBodies, is_part
 from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, HiddenSearch, hidden_fractions
-from daxa.xray.detection.likelihood import detection_likelihood
+from daxa.xray.detection.likelihood import detection_likelihood, log_likelihood
 from daxa.xray.detection.peaks import Peaks, joined
 from daxa.xray.detection.psffit import (
     PlacedSource,
     Scene,
     SourceFit,
+    cut_stamp,
     describe_source,
+    light_of,
     place_source,
     source_image,
+    widened,
 )
 from daxa.xray.detection.quality import PileUp, SourceQuality, circle_radius, judge
 
@@ -34,6 +38,8 @@ _UNSURE = 1.0 / 7.0
 """Relative error of extended light, which follows 50 counts under the kernel (`daxa.xray.detection.diffuse`)."""
 
 _LARGEST_STAMP = 60.0
+_SAME = 1.5
+"""Points that lie so many half-power radii (and the width of a gap) apart may be one source."""
 
 
 def measured(
@@ -62,12 +68,14 @@ def measured(
     """
     number = len(bodies.peaks) if bodies is not None else 0
     peaks = joined(bodies.peaks, peaks) if bodies is not None and number else peaks
-    fits, extents = _fitted(scene, hidden, bodies, peaks, number)
+    fits, extents, twins = _fitted(scene, hidden, bodies, peaks, number)
     if bodies is not None and number:
         fits = [fit if row < number else _beside_light(scene, bodies, fit) for row, fit in enumerate(fits)]
     likelihood = [float(detection_likelihood(fit.gain, 3 + (fit.extent > 0))) for fit in fits]
     parent, kept = np.zeros(len(peaks), int), []
     for row, fit in enumerate(fits):
+        if row in twins:
+            continue
         if row < number or likelihood[row] >= LIKELIHOOD or not _shaded(fits, row, peaks):
             kept.append(row)
         if bodies is not None and row >= number > 0:
@@ -122,8 +130,11 @@ def _beside_light(scene: Scene, bodies: ExtendedBodies, fit: SourceFit) -> Sourc
 
 def _fitted(
     scene: Scene, hidden: HiddenPixels, bodies: ExtendedBodies | None, peaks: Peaks, number: int
-) -> tuple[list[SourceFit], list[float]]:
-    """Fits, and the likelihoods of their extents: two rounds, each source with the others as background."""
+) -> tuple[list[SourceFit], list[float], set[int]]:
+    """Fits, and the likelihoods of their extents: two rounds, each source with the others as background.
+
+    The third are rows whose light another row's source explains as well.
+    """
     total = scene.background.astype(np.float64)
     rest = Scene(scene.counts, scene.exposure, total, scene.psf)
     found: dict[int, tuple[SourceFit, float]] = {}
@@ -142,7 +153,79 @@ def _fitted(
                 placed = found[row][0] if final else _Place.of(peaks, row, around, hidden).point()
                 shown[row] = source_image(scene, placed, _LARGEST_STAMP)
                 total[shown[row][0]] += shown[row][1]
-    return [fit for fit, _ in found.values()], [extent for _, extent in found.values()]
+    twins = _joined_twins(rest, hidden, peaks, found, shown, number=number)
+    return [fit for fit, _ in found.values()], [extent for _, extent in found.values()], twins
+
+
+def _joined_twins(
+    rest: Scene,
+    hidden: HiddenPixels,
+    peaks: Peaks,
+    found: dict[int, tuple[SourceFit, float]],
+    shown: dict[int, tuple],
+    *,
+    number: int,
+) -> set[int]:
+    """Rows of points that are one source with another row, whose fit takes their light.
+
+    Peaks of a coarse scale between two sources end at one of them, beside its own peak, and the light on either
+    side of a gap makes a peak each: two fits then share what is one source.
+    """
+    dropped: set[int] = set()
+    points = [row for row in range(number, len(peaks)) if found[row][0].extent == 0]
+    for first, second in _close(rest, hidden, [found[row][0] for row in points]):
+        pair = points[first], points[second]
+        if dropped.intersection(pair):
+            continue
+        for row in pair:
+            rest.background[shown[row][0]] -= shown[row][1]
+        both = [found[row][0] for row in pair]
+        places = {row: _Place.of(peaks, row, rest, hidden) for row in pair}
+        alone = {row: places[row].point() for row in pair}
+        value = _common_likelihood(rest, both, max(place.reach for place in places.values()))
+        kept, other = sorted(pair, key=lambda row: -value([alone[row]]))
+        if detection_likelihood(value(both) - value([alone[kept]]), 3) < LIKELIHOOD:
+            dropped.add(other)
+            found[kept] = places[kept].described(alone[kept]), 0.0
+            shown[kept] = source_image(rest, alone[kept], _LARGEST_STAMP)
+            rest.background[shown[kept][0]] += shown[kept][1]
+            continue
+        for row in pair:
+            rest.background[shown[row][0]] += shown[row][1]
+    return dropped
+
+
+def _close(scene: Scene, hidden: HiddenPixels, fits: Sequence[SourceFit]) -> list[tuple[int, int]]:
+    """Pairs that may be one source, the closest first."""
+    if len(fits) < 2:
+        return []
+    pairs = []
+    places = np.array([(fit.x, fit.y) for fit in fits])
+    for first, second in cKDTree(places).query_pairs(_LARGEST_STAMP):
+        apart, middle = math.dist(places[first], places[second]), 0.5 * (places[first] + places[second])
+        column, row = (
+            int(np.clip(round(at), 0, n - 1)) for at, n in zip(middle, scene.counts.shape[::-1], strict=True)
+        )
+        gap = float(hidden.width[row, column]) if hidden.gap[row, column] else 0.0
+        if apart < _SAME * scene.psf.radius(0.5, scene.psf.angle(*middle)) + gap:
+            pairs.append((apart, first, second))
+    return [(first, second) for _, first, second in sorted(pairs)]
+
+
+def _common_likelihood(
+    scene: Scene, fits: Sequence[PlacedSource], reach: float
+) -> Callable[[Sequence[PlacedSource]], float]:
+    """The ln likelihood of points in one area about some of them."""
+    x, y = (float(np.mean([getattr(fit, axis) for fit in fits])) for axis in "xy")
+    stamp, mixture = cut_stamp(scene, x, y, reach), widened(scene.psf, scene.psf.angle(x, y), 0.0)
+
+    def value(points: Sequence[PlacedSource]) -> float:
+        model = stamp.background.copy()
+        for one in points:
+            model += one.rate * light_of(stamp, one.x, one.y, mixture)[0]
+        return log_likelihood(stamp.counts, model)
+
+    return value
 
 
 @dataclass(frozen=True)
