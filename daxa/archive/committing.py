@@ -175,7 +175,7 @@ def _prepare(layout: Layout, part: Path, note: _Note, removed: Collection[str]) 
     """Say beside the new files what they replace, and see that all are on disk."""
     files = sorted(path for path in part.rglob("*") if path.is_file())
     names = [path.relative_to(part).as_posix() for path in files]
-    gone = [path.relative_to(layout.root).as_posix() for path in _files_of(layout, note.dropped) if path.is_file()]
+    gone = [layout.name_of(path) for path in _files_of(layout, note.dropped) if path.is_file()]
     gone += [name for name in removed if (layout.root / name).is_file() and name not in gone]
     digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in [*names, *gone]}
     said = {"message": note.message, "files": digests} | ({"dropped": note.dropped} if note.dropped else {})

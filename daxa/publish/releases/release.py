@@ -152,7 +152,7 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
         layout.root / ".gitattributes",
     ]
     paths += [path for path in kept if path.exists()]
-    return [path.relative_to(layout.root).as_posix() for path in paths]
+    return [layout.name_of(path) for path in paths]
 
 
 def _untracked(layout: Layout, paths: Collection[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.config import load_config, steps_of
@@ -186,14 +185,10 @@ def _read(
             ledgers[step] = read_ledger(records.ledger(mission, step))
         except DataError:
             problems.append(
-                FileProblem(mission, step, "", _relative(records, records.ledger(mission, step)), "unreadable")
+                FileProblem(mission, step, "", records.name_of(records.ledger(mission, step)), "unreadable")
             )
     try:
         return read_observations(records, mission), ledgers, problems
     except DataError:
-        problems.append(FileProblem(mission, "", "", _relative(records, records.selection(mission)), "unreadable"))
+        problems.append(FileProblem(mission, "", "", records.name_of(records.selection(mission)), "unreadable"))
     return set().union(*ledgers.values()), ledgers, problems
-
-
-def _relative(layout: Layout, path: Path) -> str:
-    return path.relative_to(layout.root).as_posix()
