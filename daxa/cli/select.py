@@ -14,8 +14,9 @@ from daxa.cli.conditions import ConditionsCommand, CriteriaOptions, MaxAge, Offl
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.criteria_options import missions_of_files, read_criteria_options
 from daxa.cli.options import AddedSteps, DryRun, Missions
-from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
+from daxa.cli.show import note, progress_of_missions, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.quantities import seconds_text
 from daxa.selection.headings import cell
 
 if TYPE_CHECKING:
