@@ -167,7 +167,7 @@ def _of_table(table: ObservationTable) -> list[list[str]]:
 
 
 def _categories(table: ObservationTable) -> dict[str, str]:
-    """What the table says of a target to our code, with the column."""
+    """The classes of targets in the table, with their columns, and our code for each."""
     said = {f"{table.category} {label!r}": code for label, code in table.categories.items()}
     if table.second_category:
         column, others = table.second_category

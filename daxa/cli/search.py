@@ -88,7 +88,7 @@ def search(
             if isinstance(failure, CriteriaError):
                 say(failure.message)
     report_tables(found)
-    # What could be had is shown; that the answer is not whole is an error all the same.
+    # What was found is shown; an incomplete answer is still an error.
     if any(isinstance(failure, ServiceError) for failure in found.failures.values()):
         raise join_failures(found.failures)
 

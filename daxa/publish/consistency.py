@@ -1,8 +1,8 @@
 """Whether the small files of a version agree with each other, or were changed after the run that made them.
 
 ``dvc.lock`` names what every stage was run with: the digests of the selection and the ledgers, and the values of
-parameters and locked software.  The rows of the ledgers hold digests of what each task was done with.  Whoever
-edits a file without running the pipeline has both against him.
+parameters and locked software.  The rows of the ledgers hold digests of what each task was done with.  A
+file that was edited without running the pipeline contradicts both.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _differing_parts(*paths: Path) -> list[pa.Table | None]:
     contents = [_content(path) if os.path.lexists(path) else None for path in paths]
     groups: Sequence[list[int] | None] = (None, None)
     if contents[0] is not None and contents[1] is not None:
-        # Whether a file can be read at all, its reader says.
+        # A file that cannot be read at all is reported by its reader.
         with suppress(pa.ArrowException, OSError, ValueError):
             groups = differing_groups(contents[0], contents[1])
     return [

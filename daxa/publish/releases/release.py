@@ -223,7 +223,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
 
 
 def _unlocked(layout: Layout, config: ArchiveConfig, stale: Collection[str]) -> Iterator[str]:
-    """What is not as the last run had it: files, and values of parameters in stages that DVC takes for up to date."""
+    """What is not as the last run had it: files, and values of parameters in stages that DVC considers up to date."""
     if not layout.lock.is_file() and not git.tracked_below(layout.root, [layout.lock.name]):
         return  # Nothing has run, so that every stage is out of date.
     files = [problem.path for problem in compare_locked(layout, config.missions, steps_of(config))]

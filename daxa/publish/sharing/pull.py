@@ -116,7 +116,7 @@ def pull_data(
     ArchiveError
         Something in the archive could run, or files that exist nowhere else would be overwritten.
     UntrustedArchive
-        A link stands where data go, or the release holds what could do harm; nothing was changed.
+        There is a link where data go, or the release holds what could do harm; nothing was changed.
     CriteriaError
         A mission, an ObsID or a kind is not in the archive, or DVC keeps no file of it.
     DataError
@@ -129,7 +129,7 @@ def pull_data(
     checked_out = bool(reference) and git.commit_of(layout.root, reference) != git.commit_of(layout.root)
     if checked_out:
         refuse_uncommitted(layout, instead=f"`git worktree add ../{layout.root.name}-{tag} {tag}` and pull there")
-    # Of this clone as it is: what is private to it no version can change.
+    # Of this clone as it is: no version can change what is private to it.
     config = load_config(layout)
     refuse_foreign(layout, config, connects=False)
     with alone(layout):
@@ -224,7 +224,7 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: PullRequest, diges
             f"{', '.join(changed[:5])}",
             remedy="move them away, or overwrite them with `daxa pull --force`",
         )
-    # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
+    # DVC judges by size and times whether a file has changed; one that is not there it puts back.
     for path in differing:
         (layout.root / path).unlink()
 
