@@ -11,7 +11,7 @@ import typer
 from daxa.cli.options import Json
 from daxa.cli.show import say, show_json, show_table, show_text
 from daxa.errors import CriteriaError
-from daxa.naming import did_you_mean
+from daxa.naming import did_you_mean, number_of
 
 __all__ = ["doctor"]
 
@@ -75,7 +75,7 @@ def doctor(
             if one.remedy:
                 show_text(f"\n{one.state}: {one.part}, {one.name}: {one.found}\n  -> {one.remedy}")
         worse = [(state, number) for state in STATES if state != "ok" and (number := counts[state])]
-        said = ", ".join(f"{number} {state}{'s' if number > 1 else ''}" for state, number in reversed(worse))
+        said = ", ".join(number_of(number, state) for state, number in reversed(worse))
         say(f"\n{said or 'everything is as it should be'}")
     if counts["error"]:
         raise typer.Exit(1)

@@ -81,7 +81,7 @@ def search(
         show_csv(found.table)
     elif as_json:
         records = found.table.astype(object).to_dict("records")
-        show_json({str(name): cell for name, cell in record.items()} for record in records)
+        show_json({str(name): value for name, value in record.items()} for record in records)
     else:
         _show(found.table)
         for failure in found.failures.values():

@@ -110,7 +110,7 @@ def make_release(
     git.check_identity(layout.root)
     storage = find_storage(layout.root)
     with Digests(layout) as digests:
-        # Before DVC is asked, which takes a damaged object that it notices out of its cache.
+        # Before DVC is asked, since it removes a damaged object that it notices from its cache.
         lost = _unrecoverable(layout, storage, digests, observe, logs=False)
         facts = _gather(layout, config, storage, include)
         _refuse(layout, [reason for reason in refusals(facts) if not force or reason.name != "nothing-new"])

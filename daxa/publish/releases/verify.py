@@ -127,8 +127,8 @@ def verify_archive(
         observe(len(checks), len(stages))
     fetching = [name for name, step in steps.items() if step.fetches]
     kept = [
-        check_files(layout, mission, layout.kept(mission).name, kept_rows(every[mission], obs_ids, fetching))
-        for mission, obs_ids in config.storage.fetched.items()
+        check_files(layout, mission, layout.kept(mission).name, kept_rows(every[mission], own, fetching))
+        for mission, own in config.storage.fetched.items()
     ]
     problems += (problem for check in (*(one for _, one in checks), *kept) for problem in check.problems)
     return Verification(

@@ -114,12 +114,12 @@ def push_releases(
         present = _repair(layout, tags[-1], storage, there, needed)
         _require_right(there, prove_objects(there, needed, present, _sizes(storage, needed), digests))
     return PushReport(
-        there.url,
-        tuple(tags),
-        len(needed),
-        len(missing) + len(wrong),
-        tuple(needed[digest][0] for digest in sorted(wrong)),
-        cache.repaired,
+        remote=there.url,
+        tags=tuple(tags),
+        objects=len(needed),
+        sent=len(missing) + len(wrong),
+        replaced=tuple(needed[digest][0] for digest in sorted(wrong)),
+        repaired=cache.repaired,
     )
 
 
