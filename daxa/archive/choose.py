@@ -254,9 +254,9 @@ def _message(plan: SelectionPlan) -> str:
         word: sum(len(getattr(change.difference, word)) for change in changes)
         for word in ("added", "removed", "changed")
     }
-    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    summary = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     names = ", ".join(change.mission for change in changes)
-    title = f"Choose observations: {said}" if said else f"Change the criteria of {names}"
+    title = f"Choose observations: {summary}" if summary else f"Change the criteria of {names}"
     return "\n".join([title, "", *(line for change in changes for line in _lines(change))])
 
 

@@ -77,9 +77,9 @@ def _remaining(layout: Layout, config: ArchiveConfig, mission: str, gone: Collec
 
 
 def _origin(path: Path) -> QueryOrigin:
-    said = read_origin(path)
+    origin = read_origin(path)
     try:
-        return QueryOrigin(**{**said, "assumed": tuple(said.get("assumed", ()))})  # type: ignore[arg-type]
+        return QueryOrigin(**{**origin, "assumed": tuple(origin.get("assumed", ()))})  # type: ignore[arg-type]
     except TypeError:
         raise DataError(
             "upstream",

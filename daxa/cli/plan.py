@@ -96,15 +96,15 @@ def _row(tasks: Sequence[PlannedTask]) -> list[object]:
 def _sums(forecast: Forecast) -> str:
     counts = Counter(task.action for task in forecast.tasks)
     observations = len({(task.mission, task.obs_id) for task in forecast.tasks if task.action == "run"})
-    said = [f"{number_of(counts['run'], 'task')} of {number_of(observations, 'observation')}"] if counts["run"] else []
+    parts = [f"{number_of(counts['run'], 'task')} of {number_of(observations, 'observation')}"] if counts["run"] else []
     if counts["remove"]:
-        said.append(f"products of {number_of(counts['remove'], 'task')} removed")
+        parts.append(f"products of {number_of(counts['remove'], 'task')} removed")
     if not math.isnan(forecast.seconds):
-        said.append(f"about {time_text(forecast.seconds)} of work, one task after the other")
+        parts.append(f"about {time_text(forecast.seconds)} of work, one task after the other")
     for what, size in (("to fetch", forecast.transferred), ("to write", forecast.written)):
         if not math.isnan(size):
-            said.append(f"about {size_text(size)} {what}")
-    return "; ".join(said)
+            parts.append(f"about {size_text(size)} {what}")
+    return "; ".join(parts)
 
 
 def time_text(seconds: float) -> str:

@@ -278,10 +278,10 @@ def _of_archive(archive: daxa.Archive, missions: list[str] | None) -> tuple[str,
 def _lines(change: MissionChange) -> Iterator[str]:
     difference, title = change.difference, change.selection.spec.title
     counts = [("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)]
-    said = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
+    summary = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
     also = ", criteria changed" if change.criteria_changed and not change.is_new else ""
     new = "new, " if change.is_new else f"{change.before} -> "
-    yield f"{title}: {new}{number_of(change.after, 'observation')} ({said}{also})"
+    yield f"{title}: {new}{number_of(change.after, 'observation')} ({summary}{also})"
     rows = change.selection.table.set_index("obs_id")
     for obs_id in difference.added[:_SHOWN]:
         row = rows.loc[obs_id].to_dict()
