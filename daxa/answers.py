@@ -13,10 +13,22 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
-__all__ = ["MOST_INTERIM", "Deadline", "Origin", "moment_of", "origin_of", "redirect_target", "requested_pause"]
+__all__ = [
+    "MOST_INTERIM",
+    "PASSING",
+    "Deadline",
+    "Origin",
+    "moment_of",
+    "origin_of",
+    "redirect_target",
+    "requested_pause",
+]
 
 MOST_INTERIM = 1 << 20
 """Bytes that a server may send before its answer begins: headers, and any number of "100 Continue"."""
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP status codes after which the same request may succeed later."""
 
 Origin = tuple[str, int]
 """Host and port of an address."""

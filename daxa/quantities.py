@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["UNITS", "band_text", "normalise", "read_quantity", "read_range"]
+__all__ = ["UNITS", "band_text", "normalise", "read_quantity", "read_range", "seconds_text"]
 
 
 def _factors(texts: Mapping[str, str]) -> dict[str, Fraction]:
@@ -93,6 +93,17 @@ def band_text(band: tuple[float, float] | None) -> str:
     ('0.5-2 keV', 'all channels')
     """
     return f"{band[0]:g}-{band[1]:g} keV" if band else "all channels"
+
+
+def seconds_text(seconds: float) -> str:
+    """An exposure as astronomers read it, or '' for none.
+
+    Examples
+    --------
+    >>> seconds_text(23456.7)
+    '23.5 ks'
+    """
+    return f"{seconds / 1000:.1f} ks" if math.isfinite(seconds) else ""
 
 
 def normalise(value: Any) -> Any:

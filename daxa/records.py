@@ -5,10 +5,11 @@ Tables, JSON and exit codes are renderings of these records.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Outcome", "Status"]
+__all__ = ["Observe", "Outcome", "Status"]
 
 Status = Literal["done", "kept", "outdated", "failed", "skipped", "altered", "absent", "removed", "todo"]
 
@@ -51,3 +52,7 @@ class Outcome:
     def as_dict(self) -> dict[str, str | float]:
         """The record as plain values, ready for JSON."""
         return dict(vars(self))
+
+
+Observe = Callable[[Outcome, int, int], None]
+"""Told of every task that has ended: its outcome, how many have ended, and of how many."""

@@ -24,7 +24,7 @@ from daxa.archive.toml_files import read_content
 from daxa.archive.trust import rendered_pipeline
 from daxa.errors import ArchiveError, CriteriaError
 from daxa.missions import find_mission
-from daxa.naming import some
+from daxa.naming import number_of, some
 from daxa.query import Mission, Selection, read_criteria
 from daxa.selection.difference import compare
 from daxa.selection.selection_file import read_selection
@@ -254,15 +254,15 @@ def _message(plan: SelectionPlan) -> str:
         word: sum(len(getattr(change.difference, word)) for change in changes)
         for word in ("added", "removed", "changed")
     }
-    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    summary = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     names = ", ".join(change.mission for change in changes)
-    title = f"Choose observations: {said}" if said else f"Change the criteria of {names}"
+    title = f"Choose observations: {summary}" if summary else f"Change the criteria of {names}"
     return "\n".join([title, "", *(line for change in changes for line in _lines(change))])
 
 
 def _lines(change: MissionChange) -> Iterator[str]:
-    plural = "" if change.after == 1 else "s"
-    yield f"{change.mission}: {'new, ' if change.is_new else f'{change.before} -> '}{change.after} observation{plural}"
+    before = "new, " if change.is_new else f"{change.before} -> "
+    yield f"{change.mission}: {before}{number_of(change.after, 'observation')}"
     for word in ("added", "removed"):
         if ids := getattr(change.difference, word):
             yield f"  {word}: {some(ids, _NAMED)}"

@@ -122,11 +122,11 @@ def _served(choice: _Choice, missions: Sequence[MissionSpec], steps: Sequence[St
         what = choice.step or "anything"
         meant = [spec for spec in missions if choice.mission in ("", spec.name)]
         able = {spec.name: [one for one in backend_names() if steps_served(one, spec.name, names)] for spec in meant}
-        said = "; ".join(f"{mission} is processed by {', '.join(others)}" for mission, others in able.items())
+        alternatives = "; ".join(f"{mission} is processed by {', '.join(others)}" for mission, others in able.items())
         raise NotPossible(
             "backend",
             f"the backend {choice.backend} does not do {what} of {', '.join(spec.title for spec in meant)}",
-            remedy=f"{said} (`daxa missions NAME` shows the steps)",
+            remedy=f"{alternatives} (`daxa missions NAME` shows the steps)",
         )
     return found
 

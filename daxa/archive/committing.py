@@ -175,13 +175,13 @@ def _prepare(layout: Layout, part: Path, note: _Note, removed: Collection[str]) 
     """Say beside the new files what they replace, and see that all are on disk."""
     files = sorted(path for path in part.rglob("*") if path.is_file())
     names = [path.relative_to(part).as_posix() for path in files]
-    gone = [path.relative_to(layout.root).as_posix() for path in _files_of(layout, note.dropped) if path.is_file()]
+    gone = [layout.name_of(path) for path in _files_of(layout, note.dropped) if path.is_file()]
     gone += [name for name in removed if (layout.root / name).is_file() and name not in gone]
     digests = {name: [_digest(layout.root / name), _digest(part / name)] for name in [*names, *gone]}
-    said = {"message": note.message, "files": digests} | ({"dropped": note.dropped} if note.dropped else {})
-    said |= {"merged": note.merged} if note.merged else {}
+    content = {"message": note.message, "files": digests} | ({"dropped": note.dropped} if note.dropped else {})
+    content |= {"merged": note.merged} if note.merged else {}
     # In ASCII: a name may hold bytes that are not UTF-8.
-    (part / _NOTE).write_text(json.dumps(said, sort_keys=True), encoding="ascii")
+    (part / _NOTE).write_text(json.dumps(content, sort_keys=True), encoding="ascii")
     for path in sorted(part.rglob("*")):
         sync(path)
     sync(part)
@@ -260,10 +260,10 @@ def _read_note(layout: Layout) -> _Note | None:
     """What was accepted, if it can still be done; None when the note or a file is not whole."""
     path = layout.accepted / _NOTE
     try:
-        said = parse_json(read_plain(path), path)
-        files = {str(name): (str(before), str(after)) for name, (before, after) in said["files"].items()}
-        message, merged = said["message"], str(said.get("merged", ""))
-        dropped = {str(mission): tuple(map(str, steps)) for mission, steps in said.get("dropped", {}).items()}
+        content = parse_json(read_plain(path), path)
+        files = {str(name): (str(before), str(after)) for name, (before, after) in content["files"].items()}
+        message, merged = content["message"], str(content.get("merged", ""))
+        dropped = {str(mission): tuple(map(str, steps)) for mission, steps in content.get("dropped", {}).items()}
     except (OSError, DataError, KeyError, TypeError, ValueError, AttributeError):
         return None
     plain = _is_plain if _COMMIT.fullmatch(merged) else _OURS.fullmatch

@@ -25,6 +25,7 @@ from daxa.archive.stage_records import selected_ids
 from daxa.archive.upstream import read_origin, row_ids
 from daxa.errors import ArchiveError, CriteriaError, DataError
 from daxa.missions import find_mission
+from daxa.naming import number_of
 from daxa.query import Mission, Selection
 from daxa.query.tables.snapshot_file import QueryOrigin
 from daxa.run.delivery import refuse_strays
@@ -76,9 +77,9 @@ def _remaining(layout: Layout, config: ArchiveConfig, mission: str, gone: Collec
 
 
 def _origin(path: Path) -> QueryOrigin:
-    said = read_origin(path)
+    origin = read_origin(path)
     try:
-        return QueryOrigin(**{**said, "assumed": tuple(said.get("assumed", ()))})  # type: ignore[arg-type]
+        return QueryOrigin(**{**origin, "assumed": tuple(origin.get("assumed", ()))})  # type: ignore[arg-type]
     except TypeError:
         raise DataError(
             "upstream",
@@ -139,10 +140,7 @@ class MissionDrop:
         for mission in self.missions:
             for step in steps:
                 refuse_strays(layout.products(mission, step), read_ledger(layout.ledger(mission, step)))
-        names = [
-            f"{mission} ({len(ids)} observation{'' if len(ids) == 1 else 's'})"
-            for mission, ids in self.missions.items()
-        ]
+        names = [f"{mission} ({number_of(len(ids), 'observation')})" for mission, ids in self.missions.items()]
         return commit_changes(
             layout,
             f"Drop {', '.join(names)}",

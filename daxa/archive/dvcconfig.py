@@ -103,10 +103,10 @@ def read_settings(content: bytes) -> list[tuple[str, str, str, str]] | None:
             name = (head[2] or head[3] or "").lower()
             section = "remote" if name else head[1]
             continue
-        if not section or not (said := _SETTING.fullmatch(line)):
+        if not section or not (setting := _SETTING.fullmatch(line)):
             return None
-        value = next((text for text in said.groups()[1:] if text is not None), "")
-        found.append((section, name, said[1].lower(), value.strip()))
+        value = next((text for text in setting.groups()[1:] if text is not None), "")
+        found.append((section, name, setting[1].lower(), value.strip()))
     return found
 
 

@@ -79,7 +79,7 @@ def _texts(layout: Layout, config: ArchiveConfig, steps: Sequence[Step], added: 
         path = layout.params(spec.name)
         tables = ["\n".join([f"[{step.name}]", *parameter_lines(spec, step, steps)]) for step in added]
         before = path.read_text(encoding="utf-8").rstrip()
-        texts[path.relative_to(layout.root).as_posix()] = "\n\n".join([before, *tables]) + "\n"
+        texts[layout.name_of(path)] = "\n\n".join([before, *tables]) + "\n"
     return texts
 
 

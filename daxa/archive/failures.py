@@ -55,8 +55,8 @@ class _KnownFailure:
     message: str
     remedy: str
 
-    def error(self, root: Path, said: str, last: str) -> DaxaError:
-        found = _LOCK.search(said)
+    def error(self, root: Path, output: str, last: str) -> DaxaError:
+        found = _LOCK.search(output)
         lock = (found[1] or found[2]) if found else ""
         words = {"root": root, "place": shlex.quote(str(root)), "last": last, "lock": shlex.quote(lock)}
         return self.kind(self.name, self.message.format(**words), remedy=self.remedy.format(**words))
@@ -190,44 +190,44 @@ def no_git() -> ProgramError:
     return ProgramError("absent", "the program git cannot be found", remedy="install Git, or correct PATH")
 
 
-def git_failure(root: Path, said: str) -> DaxaError:
+def git_failure(root: Path, output: str) -> DaxaError:
     """The error to raise where Git fails in a work tree with these words."""
-    if _NO_REPOSITORY.search(said):
+    if _NO_REPOSITORY.search(output):
         return not_a_repository(root)
-    return _find(_OF_GIT, root, said, error_lines(said, ("fatal:", "error:"))) or ProgramError(
-        "git", f"Git failed in {root}: {said}", remedy="read Git's message and try again"
+    return _find(_OF_GIT, root, output, error_lines(output, ("fatal:", "error:"))) or ProgramError(
+        "git", f"Git failed in {root}: {output}", remedy="read Git's message and try again"
     )
 
 
-def hook_failure(root: Path, said: str, hooks: Sequence[Path]) -> DaxaError:
+def hook_failure(root: Path, output: str, hooks: Sequence[Path]) -> DaxaError:
     """The error to raise for a commit that failed where these hooks can stop one."""
-    known = git_failure(root, said)
+    known = git_failure(root, output)
     if known.code != "program.git" or not hooks:
         return known
     return ConfigError(
         "git-hook",
-        f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {said or 'it printed nothing'}",
+        f"the hook {' or '.join(map(str, hooks))} refused the commit in {root}: {output or 'it printed nothing'}",
         remedy="do what the hook asks for, or remove it (see `git config --show-origin core.hooksPath`)",
     )
 
 
-def dvc_failure(root: Path, said: str) -> DaxaError | None:
+def dvc_failure(root: Path, output: str) -> DaxaError | None:
     """The error to raise where DVC itself reports a failure that we know; None for others.
 
     The messages of stages are left out: their own errors are shown above.
     """
-    plain = _STYLE.sub("", said)
+    plain = _STYLE.sub("", output)
     begin = _REPORT.search(plain)
     return _find(_OF_DVC, root, plain[begin.start() :], error_lines(plain)) if begin else None
 
 
-def push_failure(root: Path, remote: str, said: str) -> DaxaError:
+def push_failure(root: Path, remote: str, output: str) -> DaxaError:
     """The error to raise where DVC cannot send data to a remote."""
-    known = dvc_failure(root, said)
+    known = dvc_failure(root, output)
     # The remote is full or cannot be written, as far as DVC reports.
     if known and not isinstance(known, StorageError):
         return known
-    plain = _STYLE.sub("", said)
+    plain = _STYLE.sub("", output)
     found = _TRANSFER.search(plain)
     return StorageError(
         "push-failed",
@@ -253,16 +253,16 @@ def is_informative(line: str) -> bool:
     return not _ADVICE.match(_STYLE.sub("", line))
 
 
-def error_lines(said: str, marks: tuple[str, ...] = ("ERROR",)) -> str:
+def error_lines(output: str, marks: tuple[str, ...] = ("ERROR",)) -> str:
     """The lines of an output that say what went wrong."""
-    lines = [line.strip() for line in said.splitlines() if is_informative(line)]
+    lines = [line.strip() for line in output.splitlines() if is_informative(line)]
     telling = [line for line in lines if line.startswith(marks)]
     return " ".join((telling or lines or ["no message"])[-3:])
 
 
-def blocking_lock(said: str) -> str:
+def blocking_lock(output: str) -> str:
     """The lock file for which Git fails with these words, '' when it fails for another reason."""
-    found = _LOCK.search(said)
+    found = _LOCK.search(output)
     return (found[1] or found[2]) if found else ""
 
 
@@ -334,6 +334,6 @@ def check_format(root: Path, git_directory: Path, setting: Callable[[str, str, s
         )
 
 
-def _find(faults: Sequence[_KnownFailure], root: Path, said: str, last: str) -> DaxaError | None:
-    found = next((fault for fault in faults if fault.pattern.search(said)), None)
-    return found.error(root, said, last) if found else None
+def _find(faults: Sequence[_KnownFailure], root: Path, output: str, last: str) -> DaxaError | None:
+    found = next((fault for fault in faults if fault.pattern.search(output)), None)
+    return found.error(root, output, last) if found else None

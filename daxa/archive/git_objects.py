@@ -102,8 +102,8 @@ def tree_of(root: Path, revision: str) -> list[TreeEntry]:
     """Everything in a commit."""
     listing = git.ask(root, "ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", revision).stdout
     entries = []
-    for said, _, path in (field.partition("\t") for field in listing.split("\0") if field):
-        mode, _, digest, size = said.split()
+    for facts, _, path in (field.partition("\t") for field in listing.split("\0") if field):
+        mode, _, digest, size = facts.split()
         entries.append(TreeEntry(path, mode, digest, int(size) if size.isdecimal() else -1))
     return entries
 

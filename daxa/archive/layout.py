@@ -108,6 +108,10 @@ class Layout:
         """Files that were accepted and are about to take their places."""
         return self.private / "accepted"
 
+    def name_of(self, path: Path) -> str:
+        """A path of the archive as Git and DVC name it, below the root."""
+        return path.relative_to(self.root).as_posix()
+
     def costs(self, mission: str, step: str) -> Path:
         """How long tasks of the stage took on this machine."""
         return self.private / "costs" / f"{mission}-{step}.json"

@@ -41,7 +41,7 @@ def failed_stages(layout: Layout, config: ArchiveConfig) -> list[str]:
     return [
         f"{step}-{mission}"
         for mission, step in failed
-        if known.get(layout.ledger(mission, step).relative_to(layout.root).as_posix()) == _md5(layout, mission, step)
+        if known.get(layout.name_of(layout.ledger(mission, step))) == _md5(layout, mission, step)
     ]
 
 

@@ -163,7 +163,7 @@ def _rows(layout: Layout, filters: _ProductRequest) -> Iterator[ProductRecord]:
 
 def _rows_of_stage(layout: Layout, mission: str, step: Step, recorded: StageRecord) -> Iterator[ProductRecord]:
     products, columns = layout.products(mission, step.name).absolute(), recorded.columns
-    below = layout.products(mission, step.name).relative_to(layout.root).as_posix()
+    below = layout.name_of(layout.products(mission, step.name))
     for obs_id, at in sorted(recorded.places.items()):
         for index in range(*columns.offsets[at : at + 2]):
             name = check_path(columns.path[index])

@@ -57,7 +57,7 @@ def write_changes(missions: Iterable[MissionChange], layout: Layout, made: Layou
     for change in (one for one in changes if one.overrides):
         params = layout.params(change.mission)
         text = without_overrides(params.read_text(encoding="utf-8"), change.difference.removed)
-        texts[params.relative_to(layout.root).as_posix()] = text
+        texts[layout.name_of(params)] = text
     for path, content in texts.items():
         target = made.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,8 +133,4 @@ def changed_meanwhile(layout: Layout) -> ArchiveError:
 def digests_of(layout: Layout) -> dict[str, str]:
     """What a plan was made from."""
     paths = [layout.config, layout.software, layout.pipeline, *sorted(layout.selection("").parent.glob("*.parquet"))]
-    return {
-        path.relative_to(layout.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path.is_file()
-    }
+    return {layout.name_of(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}

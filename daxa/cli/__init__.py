@@ -88,14 +88,14 @@ _OF_THE_MACHINE = {
 
 
 _COLLECTED = 50_000
-"""New objects after which Python looks for garbage: what is imported stays, and is else searched again and again."""
+"""New objects after which Python looks for garbage: what is imported stays, and is not searched over and over."""
 
 
 def run() -> NoReturn:
-    """Be the program ``daxa``: carry out the command line of this process, and end it.
+    """Carry out the command line of this process as the program ``daxa``, and end the process.
 
-    What Python takes down as it ends costs a quarter of what a small verb costs, and changes nothing: streams
-    have been written, and what was registered for the end has been called, when the process ends at once.
+    Python's own shutdown takes a quarter of the time of a small verb, and changes nothing: streams have been
+    written and exit handlers called when the process ends at once.
     """
     gc.set_threshold(_COLLECTED)
     code = main()
@@ -251,7 +251,7 @@ def _run(verb: str, arguments: list[str], directory: str, *, quiet: bool) -> int
 
 @contextmanager
 def _interrupts_kept() -> Iterator[None]:
-    """Let an interrupt come again that Python has to ignore: while it starts a program, or in a destructor."""
+    """Repeat an interrupt that Python has to ignore: while it starts a program, or in a destructor."""
     before = sys.unraisablehook
 
     def ignored(what: sys.UnraisableHookArgs) -> None:

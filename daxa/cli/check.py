@@ -10,6 +10,7 @@ import typer
 
 from daxa.cli.show import show_json, show_text
 from daxa.errors import ConfigError
+from daxa.naming import number_of
 
 __all__ = ["check"]
 
@@ -57,7 +58,7 @@ def check(
         for one in found:
             show_text(f"  {one.place + ': ' if one.place else ''}{one.message}\n    -> {one.remedy}")
     if problems:
-        counted = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        counted = number_of(len(problems), "problem")
         raise ConfigError(
             "parameters",
             f"{counted} in {len({one.file for one in problems})} of {len(files)} files of {layout.root}",

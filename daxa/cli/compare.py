@@ -1,4 +1,4 @@
-"""``daxa compare``: whether two files say the same."""
+"""``daxa compare``: whether two files agree."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def _line(row: dict) -> list[object]:
 
 
 def _report(found: Coverage) -> None:
-    """Say how many objects were seen; an answer that is not whole is an error all the same."""
+    """Say how many objects were seen; an incomplete answer is still an error."""
     note(f"{found.seen} of {found.objects} objects lie in an image ({found.images} images were searched)")
     if found.failures:
         first = found.failures[0]

@@ -90,7 +90,7 @@ def _environ(directory: Path, services: Mapping[str, str]) -> dict[str, str]:
 
     scripts = str(Path(sys.executable).parent)
     environ = {
-        # Git's page on detached heads would hide what the demo is about; who configures Git this way is left alone.
+        # Git's long advice on detached heads would hide what the demo is about; a user's own variables take precedence.
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "advice.detachedHead",
         "GIT_CONFIG_VALUE_0": "false",

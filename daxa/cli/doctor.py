@@ -11,7 +11,7 @@ import typer
 from daxa.cli.options import Json
 from daxa.cli.show import say, show_json, show_table, show_text
 from daxa.errors import CriteriaError
-from daxa.naming import did_you_mean
+from daxa.naming import did_you_mean, number_of
 
 __all__ = ["doctor"]
 
@@ -53,18 +53,18 @@ def doctor(
 
         set_table_diff(daxa.open(acting=True).layout)
     own = {*PARTS, *ASKED}
-    asked, known = set(parts or ()), tuple(dict.fromkeys((*PARTS, *ASKED, *backend_names())))
-    for part in asked.difference(known):
+    requested, known = set(parts or ()), tuple(dict.fromkeys((*PARTS, *ASKED, *backend_names())))
+    for part in requested.difference(known):
         raise CriteriaError(
             "part",
             f"there is no part {part[:100]!r}{did_you_mean(part, known)}",
             remedy=f"choose from {', '.join(known)}",
         )
-    whole = asked & own | ({"backends"} if asked - own else set())
+    whole = requested & own | ({"backends"} if requested - own else set())
     found = [
         one
         for one in examine(Path.cwd(), network=network or "services" in whole, parts=whole)
-        if not asked or one.part in asked or one.name in asked
+        if not requested or one.part in requested or one.name in requested
     ]
     counts = Counter(finding.state for finding in found)
     if as_json:
@@ -75,7 +75,7 @@ def doctor(
             if one.remedy:
                 show_text(f"\n{one.state}: {one.part}, {one.name}: {one.found}\n  -> {one.remedy}")
         worse = [(state, number) for state in STATES if state != "ok" and (number := counts[state])]
-        said = ", ".join(f"{number} {state}{'s' if number > 1 else ''}" for state, number in reversed(worse))
-        say(f"\n{said or 'everything is as it should be'}")
+        summary = ", ".join(number_of(number, state) for state, number in reversed(worse))
+        say(f"\n{summary or 'everything is as it should be'}")
     if counts["error"]:
         raise typer.Exit(1)

@@ -80,7 +80,7 @@ def drop(
 
 
 def _without_dropped(archive: daxa.Archive, missions: list[str], obs_ids: list[str]) -> tuple[list[str], list[str]]:
-    """What is named, without what was in the last release and was dropped since: by this command, interrupted."""
+    """What is named, without what was dropped since the last release: this command did it, and was interrupted."""
     from daxa.archive.stage_records import selected_ids
     from daxa.missions import find_mission
     from daxa.stages.releasing import released_ids

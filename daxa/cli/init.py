@@ -14,6 +14,7 @@ from daxa.cli.criteria_options import missions_of_files, read_criteria_options, 
 from daxa.cli.options import AddedSteps
 from daxa.cli.show import note, say, show_table, show_text
 from daxa.errors import CriteriaError
+from daxa.naming import number_of
 from daxa.selection.headings import cell, headings
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def report_selection(mission: daxa.Mission) -> None:
 
 
 def _show_selection(spec: MissionSpec, table: pd.DataFrame, left_out: Mapping[str, int]) -> None:
-    show_text(f"{spec.title}: {len(table)} observation{'s' if len(table) != 1 else ''}")
+    show_text(f"{spec.title}: {number_of(len(table), 'observation')}")
     show_table(
         headings(_COLUMNS),
         [list(map(cell, _COLUMNS, row)) for row in table.head(_SHOWN_ROWS)[list(_COLUMNS)].itertuples(index=False)],

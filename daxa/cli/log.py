@@ -1,4 +1,4 @@
-"""``daxa log``: the releases and what each of them says."""
+"""``daxa log``: the releases, and what each of them changed."""
 
 from __future__ import annotations
 

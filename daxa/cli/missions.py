@@ -125,11 +125,11 @@ def _facts(spec: MissionSpec) -> list[list[str]]:
     rows += [[item.kind, item.pattern] for item in spec.native_inputs]
     rows += [[f"ready-made {product.kind}", product.pattern] for product in spec.products]
     rows += [
-        ["acknowledgement", _said(spec.acknowledgement, checked=bool(spec.credit.read))],
+        ["acknowledgement", _marked(spec.acknowledgement, checked=bool(spec.credit.read))],
         ["wording at", spec.credit.source],
-        ["facility", _said(spec.credit.facility, checked=spec.credit.facility in spec.credit.checked)],
+        ["facility", _marked(spec.credit.facility, checked=spec.credit.facility in spec.credit.checked)],
         ["dataset", spec.credit.dataset],
-        *(["reference", _said(bibcode, checked=bibcode in spec.credit.checked)] for bibcode in spec.bibcodes),
+        *(["reference", _marked(bibcode, checked=bibcode in spec.credit.checked)] for bibcode in spec.bibcodes),
         ["note", spec.note],
     ]
     return [row for row in rows if row[1]]
@@ -146,7 +146,7 @@ def _backends(spec: MissionSpec) -> dict[str, tuple[str, ...]]:
     return {name: steps for name, steps in found.items() if steps}
 
 
-def _said(text: str, *, checked: bool) -> str:
+def _marked(text: str, *, checked: bool) -> str:
     """What a paper may have to say, with a mark where nobody has compared it with its source."""
     return text if checked or not text else f"{text} (not compared with its source yet)"
 
@@ -167,23 +167,23 @@ def _of_table(table: ObservationTable) -> list[list[str]]:
 
 
 def _categories(table: ObservationTable) -> dict[str, str]:
-    """What the table says of a target to our code, with the column."""
-    said = {f"{table.category} {label!r}": code for label, code in table.categories.items()}
+    """The classes of targets in the table, with their columns, and our code for each."""
+    codes = {f"{table.category} {label!r}": code for label, code in table.categories.items()}
     if table.second_category:
         column, others = table.second_category
-        said |= {f"{column} {label!r}": code for label, code in others.items()}
-    return said | ({"every row": table.only_category} if table.only_category else {})
+        codes |= {f"{column} {label!r}": code for label, code in others.items()}
+    return codes | ({"every row": table.only_category} if table.only_category else {})
 
 
 def _instrument(spec: MissionSpec, one: Instrument) -> str:
-    said = [_sky(one.field_of_view)]
-    said += ["chosen by default"] if one.name in spec.default_instruments else []
-    said += ["sees nearly everything"] if one.wide else []
-    said += [f"also called {', '.join(one.aliases)}"] if one.aliases else []
-    said += [f"exposure in {one.exposure}"] if one.exposure else []
-    said += [f"not processed: {one.unprocessed}"] if one.unprocessed else []
-    said += [f"where {' and '.join(f'{column} is {value}' for column, value in one.labels)}"] if one.labels else []
-    return ", ".join(said)
+    facts = [_sky(one.field_of_view)]
+    facts += ["chosen by default"] if one.name in spec.default_instruments else []
+    facts += ["sees nearly everything"] if one.wide else []
+    facts += [f"also called {', '.join(one.aliases)}"] if one.aliases else []
+    facts += [f"exposure in {one.exposure}"] if one.exposure else []
+    facts += [f"not processed: {one.unprocessed}"] if one.unprocessed else []
+    facts += [f"where {' and '.join(f'{column} is {value}' for column, value in one.labels)}"] if one.labels else []
+    return ", ".join(facts)
 
 
 def _zero(spec: MissionSpec) -> str:

@@ -119,7 +119,7 @@ Jobs = Annotated[
 
 
 def _executor(name: str | None) -> str | None:
-    """Refuse the name of no executor before anything is written."""
+    """Refuse an unknown executor before anything is written."""
     from daxa.stages.run import check_executor
 
     if name is not None:

@@ -13,6 +13,7 @@ import typer
 from daxa.cli.completion import complete_mission
 from daxa.cli.options import Missions, ObsIds, Steps
 from daxa.cli.show import note, say, show_json, show_table, show_text, size_text
+from daxa.naming import number_of
 
 if TYPE_CHECKING:
     from daxa.stages.forecast import Forecast, PlannedTask
@@ -56,7 +57,7 @@ def show_forecast(forecast: Forecast, *, as_json: bool = False) -> None:
         show_text(f"{problem.message}\n  -> {problem.remedy}")
     for (mission, step), count in Counter(forecast.waiting).items():
         note(
-            f"calibration changed: {_number(count, 'observation')} of {mission} {step}; "
+            f"calibration changed: {number_of(count, 'observation')} of {mission} {step}; "
             "`daxa upgrade --calibration` accepts it"
         )
     if not forecast:
@@ -95,15 +96,15 @@ def _row(tasks: Sequence[PlannedTask]) -> list[object]:
 def _sums(forecast: Forecast) -> str:
     counts = Counter(task.action for task in forecast.tasks)
     observations = len({(task.mission, task.obs_id) for task in forecast.tasks if task.action == "run"})
-    said = [f"{_number(counts['run'], 'task')} of {_number(observations, 'observation')}"] if counts["run"] else []
+    parts = [f"{number_of(counts['run'], 'task')} of {number_of(observations, 'observation')}"] if counts["run"] else []
     if counts["remove"]:
-        said.append(f"products of {_number(counts['remove'], 'task')} removed")
+        parts.append(f"products of {number_of(counts['remove'], 'task')} removed")
     if not math.isnan(forecast.seconds):
-        said.append(f"about {time_text(forecast.seconds)} of work, one task after the other")
+        parts.append(f"about {time_text(forecast.seconds)} of work, one task after the other")
     for what, size in (("to fetch", forecast.transferred), ("to write", forecast.written)):
         if not math.isnan(size):
-            said.append(f"about {size_text(size)} {what}")
-    return "; ".join(said)
+            parts.append(f"about {size_text(size)} {what}")
+    return "; ".join(parts)
 
 
 def time_text(seconds: float) -> str:
@@ -119,7 +120,3 @@ def time_text(seconds: float) -> str:
     if seconds < 2 * _MINUTE:
         return f"{seconds:.0f} s"
     return f"{seconds / _MINUTE:.1f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -81,14 +81,14 @@ def search(
         show_csv(found.table)
     elif as_json:
         records = found.table.astype(object).to_dict("records")
-        show_json({str(name): cell for name, cell in record.items()} for record in records)
+        show_json({str(name): value for name, value in record.items()} for record in records)
     else:
         _show(found.table)
         for failure in found.failures.values():
             if isinstance(failure, CriteriaError):
                 say(failure.message)
     report_tables(found)
-    # What could be had is shown; that the answer is not whole is an error all the same.
+    # What was found is shown; an incomplete answer is still an error.
     if any(isinstance(failure, ServiceError) for failure in found.failures.values()):
         raise join_failures(found.failures)
 

@@ -14,8 +14,10 @@ from daxa.cli.conditions import ConditionsCommand, CriteriaOptions, MaxAge, Offl
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.criteria_options import missions_of_files, read_criteria_options
 from daxa.cli.options import AddedSteps, DryRun, Missions
-from daxa.cli.show import note, progress_of_missions, seconds_text, show_json, show_text
+from daxa.cli.show import note, progress_of_missions, show_json, show_text
 from daxa.errors import ArchiveError, CriteriaError
+from daxa.naming import number_of
+from daxa.quantities import seconds_text
 from daxa.selection.headings import cell
 
 if TYPE_CHECKING:
@@ -195,9 +197,7 @@ def _show(plan: SelectionPlan | MissionDrop, *, as_json: bool) -> None:
             show_json(plan.as_dicts())
         else:
             for mission, ids in plan.missions.items():
-                show_text(
-                    f"{mission} goes, with {len(ids)} observation{'' if len(ids) == 1 else 's'} and their products"
-                )
+                show_text(f"{mission} goes, with {number_of(len(ids), 'observation')} and their products")
         return
     if as_json:
         show_json(change.as_dict() for change in plan.missions)
@@ -218,7 +218,8 @@ def _show_what_follows(plan: SelectionPlan | MissionDrop, *, as_json: bool) -> N
 
     with plan.preview() as there:
         forecast = forecast_run(there, load_config(there))
-    show_text("") if not as_json else None
+    if not as_json:
+        show_text("")
     show_forecast(forecast, as_json=as_json)
 
 
@@ -251,8 +252,7 @@ def _export(archive: daxa.Archive, missions: list[str] | None, path: Path) -> No
     names = _of_archive(archive, missions)
     tables = {name: read_selection(archive.layout.selection(name)) for name in names}
     write_export(path, tables, f"Observations of {archive.config.name}: {', '.join(names)}")
-    count = sum(map(len, tables.values()))
-    note(f"{path}: {count} observation{'' if count == 1 else 's'}, {form}")
+    note(f"{path}: {number_of(sum(map(len, tables.values())), 'observation')}, {form}")
 
 
 def _write_snapshot(archive: daxa.Archive, missions: list[str] | None, path: Path, fresh: Mapping) -> None:
@@ -278,10 +278,10 @@ def _of_archive(archive: daxa.Archive, missions: list[str] | None) -> tuple[str,
 def _lines(change: MissionChange) -> Iterator[str]:
     difference, title = change.difference, change.selection.spec.title
     counts = [("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)]
-    said = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
+    summary = ", ".join(f"{len(ids)} {word}" for word, ids in counts if ids) or "the same observations"
     also = ", criteria changed" if change.criteria_changed and not change.is_new else ""
     new = "new, " if change.is_new else f"{change.before} -> "
-    yield f"{title}: {new}{change.after} observation{'' if change.after == 1 else 's'} ({said}{also})"
+    yield f"{title}: {new}{number_of(change.after, 'observation')} ({summary}{also})"
     rows = change.selection.table.set_index("obs_id")
     for obs_id in difference.added[:_SHOWN]:
         row = rows.loc[obs_id].to_dict()

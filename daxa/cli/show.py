@@ -30,7 +30,6 @@ __all__ = [
     "progress",
     "progress_of_missions",
     "say",
-    "seconds_text",
     "show_csv",
     "show_error",
     "show_json",
@@ -171,17 +170,6 @@ def size_text(size: float) -> str:
         return f"{size:.0f} B"
     power = min(int(math.log10(size) // 3), 4)
     return f"{size / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
-
-
-def seconds_text(seconds: float) -> str:
-    """An exposure as astronomers read it, or '' for none.
-
-    Examples
-    --------
-    >>> seconds_text(23456.7)
-    '23.5 ks'
-    """
-    return f"{seconds / 1000:.1f} ks" if math.isfinite(seconds) else ""
 
 
 def _quiet() -> bool:

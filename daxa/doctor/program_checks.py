@@ -23,10 +23,10 @@ def look_at_git(directory: Path) -> Iterator[Finding]:
     if not (program := shutil.which("git")):
         yield Finding("git", "program", "error", "there is no git on PATH", remedy)
         return
-    said = run_program([program, "version"], cwd=directory, brief=True).stdout.strip()
-    found = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", said)
+    output = run_program([program, "version"], cwd=directory, brief=True).stdout.strip()
+    found = re.search(r"(\d+)\.(\d+)(?:\.\d+)*", output)
     if not found or (int(found[1]), int(found[2])) < _LEAST_GIT:
-        yield Finding("git", "program", "error", f"{said or 'it does not report its version'} ({program})", remedy)
+        yield Finding("git", "program", "error", f"{output or 'it does not report its version'} ({program})", remedy)
         return
     yield Finding("git", "program", "ok", f"{found[0]} ({program})")
     yield from guarded("git", "identity", lambda: _identity(directory))

@@ -18,7 +18,7 @@ from typing import TypeVar
 import httpx
 
 from daxa.addresses import Mirror
-from daxa.answers import Deadline, Origin, origin_of, redirect_target, requested_pause
+from daxa.answers import PASSING, Deadline, Origin, origin_of, redirect_target, requested_pause
 from daxa.errors import DataError, DaxaError, ServiceError
 from daxa.fetch.wire import TooSlow, open_client, within
 from daxa.settings import Settings
@@ -40,7 +40,6 @@ __all__ = [
 Result = TypeVar("Result")
 
 _REDIRECTS = 5
-_WORTH_WAITING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _MEBIBYTE = 1 << 20
 
@@ -290,14 +289,14 @@ def _answers(connection: Connection) -> bool:
     root, seconds = connection.mirror.root + "/", connection.settings.read_timeout
     try:
         with open_answer(connection, root, seconds=seconds) as response:
-            return response.status_code < 500 and response.status_code not in _WORTH_WAITING
+            return response.status_code < 500 and response.status_code not in PASSING
     except (httpx.TransportError, DataError):
         return False
 
 
 def retryable_failure(response: httpx.Response) -> RetryableFailure | None:
     """The failure that a status means; None where waiting does not help."""
-    if response.status_code not in _WORTH_WAITING and response.status_code < 500:
+    if response.status_code not in PASSING and response.status_code < 500:
         return None
     # The words are the server's: only what a log can show of them is repeated.
     words = "".join(letter for letter in response.reason_phrase[:80] if letter.isascii() and letter.isprintable())

@@ -1,8 +1,8 @@
 """Whether the small files of a version agree with each other, or were changed after the run that made them.
 
 ``dvc.lock`` names what every stage was run with: the digests of the selection and the ledgers, and the values of
-parameters and locked software.  The rows of the ledgers hold digests of what each task was done with.  Whoever
-edits a file without running the pipeline has both against him.
+parameters and locked software.  The rows of the ledgers hold digests of what each task was done with.  A
+file that was edited without running the pipeline contradicts both.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _unlocked_tables(
     for mission in config.missions:
         tables = [records.selection(mission), *(records.ledger(mission, step) for step in config.steps)]
         for table in tables:
-            name = table.relative_to(records.root).as_posix()
+            name = records.name_of(table)
             recorded = {stage.deps[name] for stage in stages.values() if name in stage.deps}
             if table != tables[0]:
                 recorded.add(outs.get(name, ""))
@@ -233,7 +233,7 @@ def _contradicting_rows(
             source = {"parameters": f"params/{mission}.toml", "software": "software.toml"}.get(part, "the selection")
             more = f" and {len(obs_ids) - 1} more" if len(obs_ids) > 1 else ""
             detail = f"made with {_WORDS[part]} than {source} says: {obs_ids[0]}{more}"
-            name = records.ledger(mission, step.name).relative_to(records.root).as_posix()
+            name = records.name_of(records.ledger(mission, step.name))
             yield FileProblem(mission, step.name, "", name, "contradicts", detail)
 
 

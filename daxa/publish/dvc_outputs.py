@@ -70,7 +70,7 @@ def locked_stages(lock: bytes) -> dict[str, LockedStage]:
     Raises
     ------
     DataError
-        The content is no ``dvc.lock``.
+        The content is not a valid ``dvc.lock``.
     """
     stages = _mapping(_load(lock, "dvc.lock").get("stages") or {}, "dvc.lock")
     found = {}

@@ -274,4 +274,4 @@ def _entries(directory: Path) -> tuple[set[str], list[tuple[str, str]]]:
 
 
 def _problem(layout: Layout, place: tuple[str, str, str], path: Path, what: str) -> FileProblem:
-    return FileProblem(*place, path.relative_to(layout.root).as_posix(), what)
+    return FileProblem(*place, layout.name_of(path), what)

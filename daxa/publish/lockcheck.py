@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from hashlib import md5
-from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.config import ArchiveConfig, steps_of
@@ -52,7 +51,7 @@ def compare_lock(
         return
     lock = records.lock.read_bytes() if records.lock.is_file() else b""
     outs, deps = lock_digests(lock), lock_digests(lock, "deps")
-    metrics, report = _relative(layout, layout.metrics), _relative(layout, layout.report)
+    metrics, report = layout.name_of(layout.metrics), layout.name_of(layout.report)
     if metrics in outs and _md5(git.read_file(layout.root, commit, metrics) or b"") != outs[metrics]:
         yield FileProblem("", "", "", metrics, "not-locked")
     if report in outs and directory_digest(digest_directory(layout.report)) != outs[report]:
@@ -69,7 +68,7 @@ def compare_locked(layout: Layout, missions: Collection[str], steps: Collection[
     """Files of the pipeline, or the report, that ``dvc.lock`` does not name, or not with their content."""
     lock = layout.lock.read_bytes() if layout.lock.is_file() else b""
     named = {**lock_digests(lock, "deps"), **lock_digests(lock)}
-    report = _relative(layout, layout.report)
+    report = layout.name_of(layout.report)
     for path in sorted({*named, *_locked_paths(layout, missions, steps)}):
         here, digest = layout.root / path, named.get(path, "")
         if not digest.endswith(".dir"):
@@ -89,7 +88,7 @@ def _locked_paths(layout: Layout, missions: Collection[str], steps: Collection[S
         paths.append(layout.selection(mission))
         paths += [layout.ledger(mission, step.name) for step in steps]
         paths += [layout.products(mission, step.name) for step in steps if step.kept_by == "dvc"]
-    return [_relative(layout, path) for path in paths]
+    return [layout.name_of(path) for path in paths]
 
 
 def compare_logs(layout: Layout, commit: str, storage: Storage) -> Iterator[FileProblem]:
@@ -150,7 +149,3 @@ def _read_listing(digest: str, path: str, storage: Storage) -> Mapping[str, str]
 def _md5(content: bytes) -> str:
     """The digest that DVC uses."""
     return md5(content, usedforsecurity=False).hexdigest()
-
-
-def _relative(layout: Layout, path: Path) -> str:
-    return path.relative_to(layout.root).as_posix()

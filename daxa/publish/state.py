@@ -137,6 +137,6 @@ def records_at(layout: Layout, commit: str, *, without: Collection[str] = ()) ->
         wanted += [records.params(mission) for mission in config.missions]
         wanted += [records.selection(mission) for mission in config.missions]
         wanted += [records.ledger(mission, step) for mission in config.missions for step in config.steps]
-        names = [path.relative_to(records.root).as_posix() for path in wanted]
+        names = [records.name_of(path) for path in wanted]
         git.copy_files(layout.root, commit, [name for name in names if name not in without], records.root)
         yield records

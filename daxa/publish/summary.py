@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from daxa.missions import find_mission
+from daxa.naming import number_of
 from daxa.publish.measures import total_of
 from daxa.publish.state import ArchiveState, MissionState
 from daxa.run.steps import find_step
@@ -84,8 +85,8 @@ def tag_message(title: str, state: ArchiveState, since: Sequence[str] = ()) -> s
 def _line(summary: MissionSummary) -> str:
     steps = "; ".join(f"{step} {_counts(counts)}" for step, counts in summary.steps.items())
     return (
-        f"{find_mission(summary.mission).title}: {_number(summary.selected, 'observation')}, "
-        f"{summary.exposure / 1000:.1f} ks; {steps}; {_number(summary.products, 'product')}, "
+        f"{find_mission(summary.mission).title}: {number_of(summary.selected, 'observation')}, "
+        f"{summary.exposure / 1000:.1f} ks; {steps}; {number_of(summary.products, 'product')}, "
         f"{_size(summary.product_bytes)}"
     )
 
@@ -97,8 +98,8 @@ def _measured(mission: MissionState) -> str:
     )
     found = total_of(cleaned, searched)
     texts = [f"{found.exposure / 1000:.1f} ks clean"] if found.exposure is not None else []
-    texts += [_number(found.counts, "event")] if found.counts is not None else []
-    texts += [_number(found.sources, "source")] if found.sources is not None else []
+    texts += [number_of(found.counts, "event")] if found.counts is not None else []
+    texts += [number_of(found.sources, "source")] if found.sources is not None else []
     return f"; {', '.join(texts)}" if texts else ""
 
 
@@ -113,10 +114,6 @@ def _size(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _count(mission: MissionState, step: str) -> StepSummary:

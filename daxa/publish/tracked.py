@@ -46,7 +46,7 @@ def compare_tracked(layout: Layout, commit: str) -> Iterator[FileProblem]:
         layout.upstream("any").parent,
     ):
         for held in sorted(directory.iterdir()) if directory.is_dir() and not directory.is_symlink() else ():
-            if (name := held.relative_to(layout.root).as_posix()) not in wanted:
+            if (name := layout.name_of(held)) not in wanted:
                 yield FileProblem("", "", "", name, "unknown")
 
 

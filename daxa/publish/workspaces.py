@@ -1,4 +1,4 @@
-"""Directories in the archive's private one from which DVC reaches the same cache and remote."""
+"""Directories below the archive's private one, from which DVC reaches the archive's cache and remote."""
 
 from __future__ import annotations
 

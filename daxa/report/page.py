@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from daxa.archive.template import environment
 from daxa.files import replace_file
+from daxa.quantities import seconds_text
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -107,12 +108,8 @@ def write_report(directory: Path, name: str, sections: Sequence[Section]) -> Non
 
 @cache
 def _template() -> Template:
-    made = environment(autoescape=True, ks=_kiloseconds, date=_date, link=quote, name=_file_name)
+    made = environment(autoescape=True, ks=seconds_text, date=_date, link=quote, name=_file_name)
     return made.get_template("report.html.j2")
-
-
-def _kiloseconds(seconds: float) -> str:
-    return f"{seconds / 1000:.1f} ks" if math.isfinite(seconds) else ""
 
 
 def _date(mjd: float) -> str:

@@ -1,4 +1,4 @@
-"""What surrounds a stage: it runs once, says why storage fails, and ends cleanly when it is told to."""
+"""What surrounds a stage: it runs once, says why storage fails, and ends cleanly when asked to."""
 
 from __future__ import annotations
 

@@ -192,9 +192,9 @@ def compare_tables(
     one: BufferedIOBase, first: TableForm, two: BufferedIOBase, second: TableForm
 ) -> list[tuple[str, bool]]:
     """How two tables differ, each with whether it could be noise: "has 5 rows more"."""
-    said = [(text, False) for text in _columns_apart(first, second)]
+    findings = [(text, False) for text in _columns_apart(first, second)]
     if first.rows != second.rows:
-        return [*said, _rows_apart(one, first, two, second, same_columns=not said)]
+        return [*findings, _rows_apart(one, first, two, second, same_columns=not findings)]
     shared = [name for name in first.columns if name in second.columns]
     tallies = {
         name: _Tally() for name in shared if first.columns[name].form.strip() == second.columns[name].form.strip()
@@ -202,17 +202,17 @@ def compare_tables(
     differing = 0
     for a, b in zip(_pieces(one, first), _pieces(two, second), strict=False):
         differing += _tally_rows(a, first, b, second, tallies)
-    if differing and not said and (moved := _moved(one, first, two, second)):
+    if differing and not findings and (moved := _moved(one, first, two, second)):
         return [moved]
     for name, tally in tallies.items():
         if tally.rows:
             text = f"differs in {plain(name)} of {number_of(tally.rows, 'row')}{tally.most_apart()}"
-            said.append((text, tally.is_small()))
+            findings.append((text, tally.is_small()))
     if first.heap or second.heap:
         heaps = _heap(one, first), _heap(two, second)
         if heaps[0] != heaps[1]:
-            said.append(("differs in its arrays of variable length", False))
-    return said or [("differs in bytes of its rows that belong to no column", False)]
+            findings.append(("differs in its arrays of variable length", False))
+    return findings or [("differs in bytes of its rows that belong to no column", False)]
 
 
 def _columns_apart(first: TableForm, second: TableForm) -> Iterator[str]:

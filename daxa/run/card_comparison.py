@@ -82,11 +82,11 @@ def compare_cards(one: Cards, two: Cards) -> tuple[list[str], list[str]]:
     first, second = list(_counting(one)), list(_counting(two))
     if first == second:
         return [], volatile
-    said = [*_changed(dict(first), dict(second))]
+    texts = [*_changed(dict(first), dict(second))]
     names = [key for key, _ in first], [key for key, _ in second]
     if sorted(names[0]) == sorted(names[1]) and names[0] != names[1]:
-        said.append("has its cards in another order")
-    return said, volatile
+        texts.append("has its cards in another order")
+    return texts, volatile
 
 
 def _all(cards: Cards, keyword: str) -> list[str]:

@@ -37,7 +37,7 @@ __all__ = ["execute_on_cluster", "run_remotely"]
 
 _POLL = 0.2
 _UPKEEP = 5.0
-"""Seconds between two looks at the workers: jobs that have ended are replaced then."""
+"""Seconds between two checks of the workers, at which jobs that have ended are replaced."""
 
 _SPARE = 16
 """Tasks queued at the scheduler beyond those that run, so that no worker is idle."""

@@ -284,9 +284,9 @@ def _compare_hdus(one: _File, two: _File, *, randomised: bool) -> tuple[list[Dif
         if right is None:
             differences.append(Difference(left.name, "structure", f"is in {one.path} alone"))
             continue
-        said, volatile = compare_cards(left.cards, right.cards)
+        texts, volatile = compare_cards(left.cards, right.cards)
         set_aside |= dict.fromkeys(volatile)
-        differences += [Difference(left.name, "cards", text) for text in said]
+        differences += [Difference(left.name, "cards", text) for text in texts]
         differences += _compare_data(one, left, two, right, number, randomised=randomised)
     if [hdu.name for hdu in first] != (order := [hdu.name for hdu in second]) and sorted(order) == sorted(
         hdu.name for hdu in first

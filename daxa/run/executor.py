@@ -173,7 +173,7 @@ class Pool:
         self._cost = 0.0
 
     def put(self, task: Task, targets: Path) -> None:
-        """Let one more task wait, whose directory of products is made in `targets`."""
+        """Add a task to those that wait; its directory of products is made in `targets`."""
         self._targets = targets
         self._queue.append((task, 1))
 
@@ -301,7 +301,7 @@ class Pool:
             worker.connection.send(worker.assignment)
 
     def _reap(self, worker: _Worker) -> TaskReport | None:
-        """A worker died, or something else killed it."""
+        """Account for a worker that died or was killed: its task waits again, or has failed."""
         code = self._end(worker)
         assignment = worker.assignment
         if assignment is None:

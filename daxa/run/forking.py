@@ -34,7 +34,7 @@ def serve_forks(control: int, listener: int = -1) -> None:
         Socket on which other processes of this user connect to ask.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What is imported stays: neither is it searched for garbage, nor do workers change its pages.
+    # What is imported stays: it is not searched for garbage, and workers do not change its pages.
     gc.disable()
     _Server(socket.socket(fileno=control), socket.socket(fileno=listener) if listener >= 0 else None).run()
 
@@ -177,7 +177,7 @@ def _import(modules: Sequence[str]) -> None:
 
 
 def _become_worker(channel: int, lifeline: int, log: int, alone: bool) -> None:
-    """In the forked process: be a worker, and never come back; where the server had threads, not with its memory."""
+    """In the forked process: become a worker and never return; if the server has threads, without its memory."""
     from daxa.run.worker import serve
 
     gc.enable()

@@ -5,7 +5,7 @@ process that has them costs a hundredth.  A stage starts such a process for itse
 ``daxa run`` around it keeps one for all its stages.
 
 The process has one thread, as a fork asks for: libraries are set to one before they are imported, and
-where one starts a thread all the same, workers are fresh interpreters instead.  It never sees
+if one starts a thread anyway, workers are fresh interpreters instead.  It never sees
 what the workers are sent.  Whoever asked for a worker holds two files: the worker's lifeline,
 at whose end it dies with all it started, and the socket on which its process number and its end
 are reported; its number stays reserved until that socket is closed.
@@ -146,7 +146,7 @@ class ForkedWorker:
 
 
 def start(log: Path) -> ForkServer:
-    """Start one of our own, which ends with this process.
+    """Start a server of our own, which ends with this process.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def start(log: Path) -> ForkServer:
 
 @contextmanager
 def share(environ: MutableMapping[str, str], modules: Sequence[str] = ()) -> Iterator[None]:
-    """Keep one for all stages that are run meanwhile in this environment, where the system offers what that needs.
+    """Keep one server for all stages that run in this environment meanwhile, if the system has what that needs.
 
     Parameters
     ----------
@@ -219,10 +219,10 @@ def _listens(path: Path) -> bool:
 
 
 def connect() -> ForkServer | None:
-    """The one that is kept for the stages of this ``daxa run``, where there is one.
+    """Connect to the server that this ``daxa run`` keeps for its stages.
 
-    It must be this user's, and have the program, the paths and the environment of this process:
-    else None, and the stage starts its own.
+    It must be this user's, and have the program, the paths and the environment of this process.
+    None if there is no such server: the stage then starts its own.
     """
     path = os.environ.get(SHARED)
     if not path or not hasattr(socket, "SO_PEERCRED"):

@@ -176,10 +176,10 @@ def _in_manifest(directory: Path) -> set[str]:
     """The files named in the directory's own manifest, including itself."""
     path = directory / MANIFEST
     try:
-        said = parse_json(read_plain(path), path)
-        if said["obs_id"] != directory.name:
+        manifest = parse_json(read_plain(path), path)
+        if manifest["obs_id"] != directory.name:
             return set()
-        return {MANIFEST, *(str(file["path"]) for file in said["files"])}
+        return {MANIFEST, *(str(file["path"]) for file in manifest["files"])}
     except (OSError, DataError, KeyError, TypeError):
         return set()
 

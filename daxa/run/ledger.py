@@ -31,14 +31,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["LedgerColumns", "empty_columns", "read_columns", "read_ledger", "read_table", "write_ledger"]
+__all__ = [
+    "FILE_COLUMNS",
+    "TEXT_COLUMNS",
+    "LedgerColumns",
+    "empty_columns",
+    "read_columns",
+    "read_ledger",
+    "read_table",
+    "write_ledger",
+]
+
+TEXT_COLUMNS = ("outcome", "reason", "fingerprint", "parts")
+"""Columns that every row has, beside ``obs_id``."""
+
+FILE_COLUMNS = ("path", "size", "sha256", "science")
+"""What a row says of each of its files."""
 
 _ROWS_PER_GROUP = 500
-_TEXTS = ("outcome", "reason", "fingerprint", "parts")
 _MEASURES = "measures"
 _EXPOSURES = "exposures"
 _OPTIONAL = (_MEASURES, _EXPOSURES)
-_OF_FILES = ("path", "size", "sha256", "science")
 
 
 @dataclass(frozen=True)
@@ -102,8 +115,10 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     if not os.path.lexists(path):
         return empty_columns()
     table = _opened(path, partial(_choose, names, obs_ids))
-    columns = {name: _values(path, table, name) for name in ("obs_id", *_TEXTS) if name == "obs_id" or name in names}
-    if wanted := [name for name in _OF_FILES if name in names]:
+    columns = {
+        name: _values(path, table, name) for name in ("obs_id", *TEXT_COLUMNS) if name == "obs_id" or name in names
+    }
+    if wanted := [name for name in FILE_COLUMNS if name in names]:
         lists = _column(path, table, "files").combine_chunks()
         files = lists.values
         files = pa.table({name: files.field(name) for name in _fields(path, lists)})
@@ -118,8 +133,10 @@ def _only(columns: LedgerColumns, obs_ids: Collection[str]) -> LedgerColumns:
     rows = [at for at, obs_id in enumerate(columns.obs_id) if obs_id in obs_ids]
     spans = [range(*columns.offsets[at : at + 2]) for at in rows] if columns.offsets else []
     files = [index for span in spans for index in span]
-    kept = {name: [column[at] for at in rows] for name in ("obs_id", *_TEXTS) if (column := getattr(columns, name))}
-    kept |= {name: [column[at] for at in files] for name in _OF_FILES if (column := getattr(columns, name))}
+    kept = {
+        name: [column[at] for at in rows] for name in ("obs_id", *TEXT_COLUMNS) if (column := getattr(columns, name))
+    }
+    kept |= {name: [column[at] for at in files] for name in FILE_COLUMNS if (column := getattr(columns, name))}
     offsets = [0, *accumulate(map(len, spans))] if columns.offsets else []
     return LedgerColumns(
         **{name: kept.get(name, []) for name in LedgerColumns.__dataclass_fields__} | {"offsets": offsets}
@@ -133,7 +150,7 @@ def _choose(
     wanted = [
         leaf
         for leaf in leaves
-        if leaf in ("obs_id", *(set(names) & set(_TEXTS)))
+        if leaf in ("obs_id", *(set(names) & set(TEXT_COLUMNS)))
         or (leaf.startswith("files.") and leaf.rpartition(".")[2] in names)
     ]
     groups = range(metadata.num_row_groups)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daxa.errors import DataError
 from daxa.files import read_plain
 from daxa.parquet import differing_groups, plain_array
-from daxa.run.ledger import read_table
+from daxa.run.ledger import FILE_COLUMNS, TEXT_COLUMNS, read_table
 from daxa.run.rows import row_from_plain
 from daxa.run.task import LedgerRow
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["changed_rows"]
 
-_TEXTS = ("outcome", "reason", "fingerprint", "parts")
-_OF_FILES = ("path", "size", "sha256", "science")
 _LARGEST = 4 << 30
 
 
@@ -79,7 +77,7 @@ def _differing_parts(*paths: Path) -> list[pa.Table | None]:
     contents = [_content(path) if os.path.lexists(path) else None for path in paths]
     groups: Sequence[list[int] | None] = (None, None)
     if contents[0] is not None and contents[1] is not None:
-        # Whether a file can be read at all, its reader says.
+        # A file that cannot be read at all is reported by its reader.
         with suppress(pa.ArrowException, OSError, ValueError):
             groups = differing_groups(contents[0], contents[1])
     return [
@@ -127,9 +125,9 @@ def _differing(one: pa.Table, two: pa.Table) -> npt.NDArray[np.bool_]:
     import numpy as np
 
     differs = np.zeros(one.num_rows, dtype=bool)
-    for name in _TEXTS:
+    for name in TEXT_COLUMNS:
         differs |= _unequal(one[name], two[name])
-    for name in {*one.column_names, *two.column_names} - {"obs_id", "files", *_TEXTS}:
+    for name in {*one.column_names, *two.column_names} - {"obs_id", "files", *TEXT_COLUMNS}:
         columns = [
             table[name].to_pylist() if name in table.column_names else [None] * len(differs) for table in (one, two)
         ]
@@ -149,7 +147,7 @@ def _other_files(one: pa.ListArray, two: pa.ListArray) -> npt.NDArray[np.bool_]:
     same = [int(at) for at in np.flatnonzero(~differs)]
     files = [_take(lists, same).flatten() for lists in (one, two)]
     unequal = np.zeros(len(files[0]), dtype=bool)
-    for name in _OF_FILES:
+    for name in FILE_COLUMNS:
         unequal |= _unequal(files[0].field(name), files[1].field(name))
     differs[np.repeat(np.flatnonzero(~differs), lengths[0][~differs])[unequal]] = True
     return differs

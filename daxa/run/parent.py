@@ -84,7 +84,7 @@ def after_parent(call: Callable[[], object], lock: Path) -> None:
 
     try:
         dvc = psutil.Process(os.getppid())
-        # Whoever takes over orphans lives for ever: to wait for it would be to stay for ever.
+        # What adopts orphans never ends, and to wait for it would be to wait for ever.
         if not any("dvc" in word.lower() for word in dvc.cmdline()):
             return
     except psutil.Error:

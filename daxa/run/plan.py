@@ -173,7 +173,7 @@ def reason_to_run(
 def what_changed(wanted: TaskLike, row: LedgerRow | ExposureRow) -> str:
     """Why a task must run whose fingerprint is not the recorded one: the part that a person would name first."""
     changed = _changed_parts(wanted, row)
-    # Equal parts with another fingerprint: the way of taking fingerprints itself is of another version.
+    # Equal parts with another fingerprint: fingerprints themselves are computed in another way.
     return f"{changed[0] if changed else 'software'} changed"
 
 

@@ -1,4 +1,4 @@
-"""The end of programs with all that they have started, and of those whose parent has died."""
+"""End programs with all that they have started, and those whose parent has died."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def end_tree(leader: int) -> None:
 def end_homed(place: Path) -> int:
     """Kill programs whose home is below a directory that only daxa gives to programs as their home.
 
-    A program that is killed with us may leave others that it had started: these would go on to write.
+    A program that is killed with us may leave others that it had started: these would go on writing.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ The form that users of XGA know.  ``subexpALL`` stands for merged exposures, and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daxa.errors import DataError
 from daxa.run.steps import OWN_STEPS, kinds_of
@@ -64,6 +64,16 @@ class Product:
         """The file name."""
         energies = f"{self.lo}_{self.hi}keV" if self.lo else ""
         return f"obsid{self.obs_id}-inst{self.instrument}-subexp{self.exposure}-en{energies}-{self.kind}.{self.suffix}"
+
+    def name_beside(self, kind: str, suffix: str = "fits") -> str:
+        """The file name of another product of the same exposure and band.
+
+        Examples
+        --------
+        >>> Product("18461", "ACIS", "None", "image", "0.5", "2.0").name_beside("quicklook", "png")
+        'obsid18461-instACIS-subexpNone-en0.5_2.0keV-quicklook.png'
+        """
+        return replace(self, kind=kind, suffix=suffix).name
 
 
 def parse_product(name: str) -> Product:

@@ -1,4 +1,4 @@
-"""What of an environment leads Git to another repository than that of the directory in which it runs."""
+"""Keep the environment from leading Git to a repository other than that of the directory in which it runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _REDIRECTING_SETTING = re.compile(r"(?:core\.(?:worktree|bare|repositoryformatve
 def without_redirection(environ: Mapping[str, str]) -> dict[str, str]:
     """An environment without the variables that point Git to a repository other than that of its directory.
 
-    Git sets them for hooks and for the programs that it starts, and editors inherit them.  What
-    says who the user is, how to reach others, and which settings hold stays.
+    Git sets them for hooks and for the programs that it starts, and editors inherit them.  Variables
+    that say who the user is, how to reach others, and which settings hold stay.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ __all__ = ["output_ends", "relay"]
 
 @contextmanager
 def output_ends(*, terminal: bool) -> Iterator[list[int]]:
-    """What a program's output is read from, and what it writes to; who closes one takes it out of the list."""
+    """The ends of a program's output, to read and to write; whoever closes one takes it out of the list."""
     ends = list(os.openpty() if terminal else os.pipe())
     if terminal:
         import fcntl
@@ -39,7 +39,7 @@ def relay(source: int, target: TextIO, keep: Callable[[str], bool], lines: list[
     while True:
         try:
             chunk = os.read(source, 65536)
-        except OSError:  # So ends what a terminal sends.
+        except OSError:  # This is how a terminal reports the end.
             chunk = b""
         held += decode(chunk, final=not chunk)
         *whole, held = held.split("\n")
@@ -48,7 +48,7 @@ def relay(source: int, target: TextIO, keep: Callable[[str], bool], lines: list[
         if held and (not chunk or "\r" in held or "\x1b" in held) and ("\r" in held or "\x1b" in held or keep(held)):
             shown.append(held)
             held = ""
-        with suppress(OSError, ValueError):  # Whoever does not listen any more must not stop the program.
+        with suppress(OSError, ValueError):  # A reader that is gone must not stop the program.
             target.write("".join(shown))
             target.flush()
         if not chunk:

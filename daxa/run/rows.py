@@ -35,7 +35,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 """The parts of a fingerprint, in the order in which changes are reported."""
 
 OUTCOMES = ("done", "failed", "skipped")
-"""How a task may have ended."""
+"""How a task can end."""
 
 MOST_MEASURED = 1 << 16
 """Most characters of what a task measured."""

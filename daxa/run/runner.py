@@ -14,13 +14,13 @@ A kill between 2 and 3 leaves a row whose files are missing; the next plan notic
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO
 
 from daxa.errors import DaxaError
 from daxa.files import no_link
-from daxa.records import Outcome, Status
+from daxa.records import Observe, Outcome, Status
 from daxa.run.alone import locked, storage_errors, terminated_cleanly
 from daxa.run.delivery import (
     clear,
@@ -49,9 +49,7 @@ if TYPE_CHECKING:
     from daxa.run.hashes import Stamp
     from daxa.run.task import ProductFile, Result
 
-__all__ = ["Observe", "plan_stage", "run_stage"]
-
-Observe = Callable[[Outcome, int, int], None]
+__all__ = ["plan_stage", "run_stage"]
 
 
 def run_stage(stage: Stage, *, observe: Observe | None = None) -> list[Outcome]:

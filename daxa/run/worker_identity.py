@@ -1,4 +1,4 @@
-"""What is fixed about a worker before it starts, and how those who ask for workers are known."""
+"""What is fixed about a worker before it starts, and how a client that asks for one is recognised."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
-    # Products are no function of the order of sets, of the time zone, of a display or of the user's language.
+    # Products must not depend on the order of sets, the time zone, a display or the user's language.
     "PYTHONHASHSEED": "0",
     "PYTHONUTF8": "1",
     "TZ": "UTC",

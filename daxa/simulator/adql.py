@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["QueryRefused", "Statement", "register_geometry", "translate"]
+__all__ = ["QueryRefused", "Statement", "allow_reading", "register_geometry", "translate"]
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*)
@@ -24,6 +24,9 @@ _TOKEN = re.compile(
       | (?P<sign><=|>=|<>|!=|\|\||[-+*/(),.=<>])""",
     re.VERBOSE,
 )
+
+
+_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 
 
 class QueryRefused(ValueError):
@@ -91,6 +94,11 @@ def _take_top(tokens: list[str]) -> tuple[int | None, list[str]]:
     if len(tokens) <= place + 1 or not tokens[place + 1].isdigit():
         raise QueryRefused("TOP needs a number")
     return int(tokens[place + 1]), tokens[:place] + tokens[place + 2 :]
+
+
+def allow_reading(database: sqlite3.Connection) -> None:
+    """From now on let a database answer questions, and nothing else."""
+    database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
 
 
 def register_geometry(database: sqlite3.Connection) -> None:

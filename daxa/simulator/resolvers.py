@@ -8,8 +8,9 @@ from email import message_from_bytes
 from xml.sax.saxutils import escape, quoteattr
 
 from daxa.errors import DaxaError
-from daxa.simulator.adql import QueryRefused, translate
+from daxa.simulator.adql import QueryRefused, allow_reading, translate
 from daxa.simulator.observation_tables import TableColumn
+from daxa.simulator.sesame import folded
 from daxa.simulator.votable import error_document, table_document
 from daxa.votables import PARSE_ERRORS, parse_votable
 
@@ -21,7 +22,6 @@ Places = Mapping[str, tuple[float, float]]
 _VOTABLE = "application/x-votable+xml"
 _BASIC = ("main_id", "ra", "dec", "coo_err_maj", "coo_err_min", "coo_err_angle", "coo_wavelength", "coo_bibcode")
 _NUMBERS = {"ra", "dec", "coo_err_maj", "coo_err_min", "coo_err_angle"}
-_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 
 
 def form_of(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -77,7 +77,7 @@ def _answer(places: Places, parameters: Mapping[str, str], files: Mapping[str, b
             if not name.isidentifier() or source not in files:
                 raise QueryRefused(f"the upload {upload!r} does not exist")
             _take(database, name, files[source])
-        database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
+        allow_reading(database)
         # SQLite has no "schema.table.*".
         sql = statement.sql.replace("TAP_UPLOAD . script_infos . *", "script_infos . *")
         cursor = database.execute(sql)
@@ -100,7 +100,7 @@ def _kind(name: str) -> str:
 
 def _fill(database: sqlite3.Connection, places: Places) -> None:
     # Simbad compares names without regard to spaces, and hardly to case.
-    database.create_collation("simbad", lambda one, two: (_plain(one) > _plain(two)) - (_plain(one) < _plain(two)))
+    database.create_collation("simbad", lambda one, two: (folded(one) > folded(two)) - (folded(one) < folded(two)))
     columns = ", ".join(f"[{name}] {'REAL' if name in _NUMBERS else 'TEXT'}" for name in _BASIC)
     database.execute(f"CREATE TABLE basic (oid INTEGER PRIMARY KEY, {columns})")
     database.execute("CREATE TABLE ident (oidref INTEGER, id TEXT COLLATE simbad)")
@@ -131,12 +131,12 @@ def ned_page(places: Places, requested: str) -> bytes:
     >>> b"not currently recognized" in ned_page({}, "xyzzy")
     True
     """
-    known = {_plain(name): (name, place) for name, place in places.items()}
-    if _plain(requested) not in known:
+    known = {folded(name): (name, place) for name, place in places.items()}
+    if folded(requested) not in known:
         words = "The object name that you have submitted is not currently recognized by the NED name interpreter."
         inside = f'<PARAM name="Error" datatype="char" arraysize="*" value={quoteattr(words)}/>'
         return _ned(inside)
-    name, (ra, dec) = known[_plain(requested)]
+    name, (ra, dec) = known[folded(requested)]
     fields = (
         '<FIELD ID="main_col2" name="Object Name" ucd="meta.id;meta.main" datatype="char" arraysize="30"/>'
         '<FIELD ID="main_col3" name="RA" ucd="pos.eq.ra;meta.main" datatype="double" unit="degrees"/>'
@@ -150,7 +150,3 @@ def ned_page(places: Places, requested: str) -> bytes:
 def _ned(inside: str) -> bytes:
     text = f'<?xml version="1.0"?>\n<VOTABLE version="1.1"><RESOURCE type="results">{inside}</RESOURCE></VOTABLE>\n'
     return text.encode()
-
-
-def _plain(name: str) -> str:
-    return "".join(name.split()).lower()

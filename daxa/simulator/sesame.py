@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["resolve_page"]
+__all__ = ["folded", "resolve_page"]
 
 
 def resolve_page(names: Mapping[str, tuple[float, float]], requested: str) -> bytes:
@@ -22,11 +22,11 @@ def resolve_page(names: Mapping[str, tuple[float, float]], requested: str) -> by
     >>> b"%J 149.591" in resolve_page({"Abell 907": (149.591, -11.064)}, "abell  907")
     True
     """
-    known = {_plain(name): (name, position) for name, position in names.items()}
+    known = {folded(name): (name, position) for name, position in names.items()}
     shown = requested.replace("\n", " ").encode("ascii", "replace").decode()
     lines = [f"# {shown}\t#Q1", "#=Sc=Simbad (sample observatory):    1     0ms"]
-    if _plain(requested) in known:
-        name, (ra, dec) = known[_plain(requested)]
+    if folded(requested) in known:
+        name, (ra, dec) = known[folded(requested)]
         lines += [
             "%@ 1",
             "%C.0 ClG",
@@ -38,7 +38,8 @@ def resolve_page(names: Mapping[str, tuple[float, float]], requested: str) -> by
     return ("\n".join([*lines, "#====Done====", ""])).encode()
 
 
-def _plain(name: str) -> str:
+def folded(name: str) -> str:
+    """A name without blanks and case, in which resolvers see no difference."""
     return "".join(name.split()).lower()
 
 

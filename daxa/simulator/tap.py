@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from daxa.errors import CriteriaError
 from daxa.missions import find_mission, mission_names
-from daxa.simulator.adql import QueryRefused, register_geometry, translate
+from daxa.simulator.adql import QueryRefused, allow_reading, register_geometry, translate
 from daxa.simulator.observation_tables import Cell, Row, TableColumn, complete_rows, table_columns
 from daxa.simulator.votable import error_document, table_document
 
@@ -20,7 +20,6 @@ Answer = tuple[int, str, bytes]
 """HTTP status, content type and body."""
 
 _VOTABLE = "application/x-votable+xml"
-_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 _STEPS, _STEPS_A_CALL = 50_000_000, 10_000
 
 
@@ -141,7 +140,7 @@ def _load(rows: Mapping[str, list[dict]], columns: Mapping[str, tuple[TableColum
     _create(database, "tap_schema.[columns]", _texts("table_name", "column_name", "datatype", "unit"), named)
     database.execute("PRAGMA case_sensitive_like = ON")
     database.commit()
-    database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
+    allow_reading(database)
     return database
 
 

@@ -6,19 +6,17 @@ Kept in the Git directory, and not part of any product or ledger: without it, on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from statistics import median
 
 from daxa.archive.layout import Layout
 from daxa.errors import DaxaError
 from daxa.files import read_note, replace_file
-from daxa.records import Outcome
+from daxa.records import Observe, Outcome
 from daxa.run.task import canonical
 
 __all__ = ["costs_noted", "estimate", "read_costs"]
-
-Observe = Callable[[Outcome, int, int], None]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from daxa.archive.pipeline import refuse_busy
 from daxa.archive.upstream import read_arrivals
 from daxa.errors import DataError, DaxaError, ServiceError
 from daxa.fetch.replaced_files import Fetched, Replaced, find_replaced
-from daxa.records import Outcome
+from daxa.records import Observe, Outcome
 from daxa.run.ledger import read_ledger
 from daxa.run.task import LedgerRow, Task
 from daxa.stages.forecast import Forecast, forecast_again
@@ -24,8 +24,6 @@ from daxa.stages.step import make_stage, run_step
 from daxa.stages.work import FetchWork, wanted_of
 
 __all__ = ["Redelivered", "Redelivery", "find_redelivered"]
-
-Observe = Callable[[Outcome, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,13 @@ from daxa.archive.named_choices import named_missions, named_obs_ids, named_step
 from daxa.archive.pipeline import refuse_busy, run_pipeline, stages_hidden_from_dvc
 from daxa.archive.stage_records import selected_ids
 from daxa.errors import ConfigError, CriteriaError
-from daxa.records import Outcome
+from daxa.records import Observe
 from daxa.stages.forecast import PlannedTask, forecast_run
 from daxa.stages.status import outcomes_of, read_status
 from daxa.stages.step import run_step
 
 __all__ = ["Progress", "check_executor", "limited", "run_archive"]
 
-Observe = Callable[[Outcome, int, int], None]
 Progress = Callable[[str, str], AbstractContextManager[Observe]]
 """Gives an observer of the stage (mission, step)."""
 

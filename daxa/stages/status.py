@@ -196,7 +196,7 @@ def _mission_status(
         calibration, takes, concerned, problem = _calibration(recipe, chosen)
         wanted = fingerprints_of(recipe, chosen, before, calibration)
         recorded, digests = _recorded(layout, mission, step, wanted, how)
-        written = {path.relative_to(layout.root).as_posix() for path in _written(layout, mission, step)}
+        written = {layout.name_of(path) for path in _written(layout, mission, step)}
         is_process_active = not written.isdisjoint(how.busy)
         one = Comparison(
             layout,

@@ -127,14 +127,14 @@ def _listed(root: Path, *arguments: str) -> list[str]:
 
 def index_entries(root: Path) -> list[tuple[str, str]]:
     """Path and mode of everything that Git tracks."""
-    return [(path, said[:6]) for said, _, path in (entry.partition("\t") for entry in _listed(root, "--stage"))]
+    return [(path, facts[:6]) for facts, _, path in (entry.partition("\t") for entry in _listed(root, "--stage"))]
 
 
 def tree_entries(root: Path, revision: str) -> list[tuple[str, str, str]]:
     """Path, mode and digest of everything in a commit."""
     with repository_at(root) as repository:
         fields = repository.git.ls_tree("-r", "-z", "--full-tree", revision).split("\0")
-    entries = ((said.split(" "), path) for said, _, path in (field.partition("\t") for field in fields) if path)
+    entries = ((facts.split(" "), path) for facts, _, path in (field.partition("\t") for field in fields) if path)
     return [(path, mode, digest) for (mode, _, digest), path in entries]
 
 
@@ -280,11 +280,11 @@ def copy_files(root: Path, revision: str, paths: Sequence[str], place: Path) -> 
         ask(root, "cat-file", "--batch", stdin=asked, into=stream)
         stream.seek(0)
         for path in paths:
-            said = stream.readline().rstrip(b"\n").rsplit(b" ", 2)
-            if said[-1] == b"missing":
+            answer = stream.readline().rstrip(b"\n").rsplit(b" ", 2)
+            if answer[-1] == b"missing":
                 continue
-            end = stream.tell() + int(said[-1])
-            if said[1] == b"blob":
+            end = stream.tell() + int(answer[-1])
+            if answer[1] == b"blob":
                 target = place / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as copy:

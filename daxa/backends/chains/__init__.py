@@ -1,8 +1,8 @@
 """Chains of tools: how mission software becomes a backend.
 
 A suite declares, for a step of some missions, an ordered tuple of `Link` over its tools (`daxa.backends.tools`).  A
-link has a name, a tool, and a function that from what is known so far (`Known`: inputs, parameters, what earlier links
-produced, cards of headers) plans its calls (`CallPlan`): none, one, or one for each exposure.  Such a
+link has a name, a tool, and a function that plans its calls (`CallPlan`: none, one, or one for each exposure) from what
+is known so far (`Known`: inputs, parameters, what earlier links produced, cards of headers).  Such a
 function only decides; everything else is common to all suites::
 
     from daxa.backends.chains import CallPlan, Chain, ChainBackend, Known, ChainProduct, Link, Program
@@ -31,7 +31,7 @@ and one line in `daxa.backends.registry`.  What all of them share:
   does not have are left out; values of the user that it does not have are an error.
 - **skip** and **stop_after** leave links out: `Known.links` has those that remain, so that later links can do without.
 - **Parts**: a plan with ``part="M1-S001"`` belongs to one exposure.  If its call fails, the other exposures are done
-  all the same; then the observation fails with that reason, or (``failing = "leave out"``) is processed without it.
+  nevertheless; then the observation fails with that reason, or (``failing = "leave out"``) is processed without it.
 - **Failures** are `daxa.errors.CallError` with the code of the verdict, such as ``sas.espfilt.noCounts``.
 - **Resuming**: a journal in the archive's private state says which calls succeeded.  A task that is repeated
   makes only the others; `daxa.backends.chains.work_directory` says what "the same call" means.

@@ -80,7 +80,7 @@ class Facts(Protocol):
     """What links may read: only files in the working directory."""
 
     def header(self, path: str, table: str = "") -> Mapping[str, Any]:
-        """Cards of a FITS file: those of the primary header, and over them those of a table (by default the first)."""
+        """Cards of a FITS file: those of a table (by default the first), then those of the primary header."""
         ...
 
     def text(self, path: str) -> str:

@@ -122,7 +122,7 @@ def plain_value(parameter: ToolParameter, value: object) -> object:
 def tool_values(
     suite: str, link: Link, release: str, given: Mapping[str, Any], planned: Mapping[str, object]
 ) -> dict[str, object]:
-    """The values of a call: those that the link plans, over them the user's; defaults where neither says anything.
+    """The values of a call: the user's, else those of the plan, else the defaults; wired ones are the plan's alone.
 
     Parameters
     ----------

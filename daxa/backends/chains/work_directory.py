@@ -25,7 +25,7 @@ _JOURNAL = "journal.json"
 _FORMAT = 2
 _BLOCK = 1 << 20
 _FOLDER = "a directory"
-"""Used as the digest of an empty one."""
+"""Stands for the digest of an empty directory."""
 
 
 class OutdatedError(Exception):

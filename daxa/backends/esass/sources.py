@@ -103,18 +103,12 @@ def _products(known: Known) -> list[ChainProduct]:
         searches.append(({**entry, "band": f"{product.lo}-{product.hi} keV"}, sources))
         facts: dict[str, Any] = {"method": "ERMLDET", "radius": 7.0, "log_p": -_likemin(known), "pixel": 1, "false": -1}
         write = partial(adopt_sources, sources=sources, image=path, columns=_COLUMNS, facts=facts)
-
-        def name(kind: str, suffix: str = "fits") -> str:
-            own = (known.task.obs_id, product.instrument, product.exposure, kind, product.lo, product.hi, suffix)
-            return Product(*own).name
-
         if sources:
-            found += [
-                ChainProduct("", name("sourcelist", suffix), write=write) for suffix in ("fits", "parquet", "reg")
-            ]
+            names = [product.name_beside("sourcelist", suffix) for suffix in ("fits", "parquet", "reg")]
+            found += [ChainProduct("", name, write=write) for name in names]
             found.append(ChainProduct(sources, "esass_catalogue.fits"))
         if background := known.output("erbackmap", "background"):
-            found.append(ChainProduct(background, name("background")))
+            found.append(ChainProduct(background, product.name_beside("background")))
     search = Product(known.task.obs_id, "ALL", "ALL", "search", suffix="json").name
     return [*found, ChainProduct("", search, write=partial(adopt_search, searches=searches, sensitivity=COVERAGE))]
 

@@ -269,13 +269,8 @@ def _products(known: Known) -> list[ChainProduct]:
 
 def _of_image(known: Known, one: Searched) -> Iterator[ChainProduct]:
     product = one.product
-
-    def name(kind: str, suffix: str = "fits") -> str:
-        own = (known.task.obs_id, product.instrument, product.exposure, kind, product.lo, product.hi, suffix)
-        return Product(*own).name
-
     for suffix in ("fits", "parquet", "reg"):
-        yield ChainProduct("", name("sourcelist", suffix), write=partial(write_sources, one))
+        yield ChainProduct("", product.name_beside("sourcelist", suffix), write=partial(write_sources, one))
     stem = f"{product.instrument}-{product.exposure}-{product.lo}_{product.hi}"
     for kind, link, unit in (
         ("background", "esplinemap", ("count", "expected counts without sources")),
@@ -284,8 +279,8 @@ def _of_image(known: Known, one: Searched) -> Iterator[ChainProduct]:
         for call in known.finished:
             if call.link == link and call.name == stem:
                 write = partial(write_map, one, call.outputs[kind][0], unit)
-                yield ChainProduct("", name(kind), write=write)
-    yield ChainProduct("", name("quicklook", "png"), write=partial(draw_sources, one, known.task))
+                yield ChainProduct("", product.name_beside(kind), write=write)
+    yield ChainProduct("", product.name_beside("quicklook", "png"), write=partial(draw_sources, one, known.task))
 
 
 def _refuse(known: Known) -> None:

@@ -91,8 +91,8 @@ def built_on(installed: Installation) -> date | None:
     """
     command = installed.suite.version_command
     program = installed.program(command[0]) if command else None
-    said = _ask(installed, [program, *command[1:]]) if program else ""
-    found = re.search(r"(?:xmmsas_|-)(20\d\d)(\d\d)(\d\d)(?!\d)", said, re.ASCII)
+    output = _ask(installed, [program, *command[1:]]) if program else ""
+    found = re.search(r"(?:xmmsas_|-)(20\d\d)(\d\d)(\d\d)(?!\d)", output, re.ASCII)
     try:
         return date(*map(int, found.groups())) if found else None
     except ValueError:
@@ -171,9 +171,9 @@ def listed_parameters(installed: Installation, name: str) -> frozenset[str]:
     if installed.suite.grammar != "sas":
         return frozenset(tool.at(installed.release)) if tool.complete else frozenset()
     program = installed.program(name)
-    said = _ask(installed, [program, "-p"]) if program else ""
+    output = _ask(installed, [program, "-p"]) if program else ""
     # What stands around the names differs from task to task: words that are set to something are taken.
-    found = frozenset(re.findall(r"([A-Za-z]\w*)[ \t]*[=:]", said, re.ASCII))
+    found = frozenset(re.findall(r"([A-Za-z]\w*)[ \t]*[=:]", output, re.ASCII))
     known = frozenset(one.name for one in tool.parameters)
     return found if len(found & known) >= min(_FEW, len(known)) else frozenset()
 

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from daxa.publish.citing.release_record import ReleaseRecord
+from daxa.publish.citing.release_record import ReleaseRecord, StageRecord
 
 __all__ = ["provenance_of"]
 
+_RELEASE = "r:release"
+_KINDS = ("used", "wasGeneratedBy", "wasAssociatedWith", "wasAttributedTo", "hadMember", "wasDerivedFrom")
+"""Kinds of relations, in the order of the document."""
+
 _Group: TypeAlias = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """A document that is being put together: identifier to what is said of it, and kind to relations."""
+
+    entities: _Group = field(default_factory=dict)
+    activities: _Group = field(default_factory=dict)
+    agents: _Group = field(default_factory=dict)
+    relations: dict[str, _Group] = field(default_factory=lambda: {kind: {} for kind in _KINDS})
+
+    def relate(self, kind: str, **ends: str) -> None:
+        group = self.relations[kind]
+        group[f"_:{kind}{len(group) + 1}"] = {f"prov:{end}": value for end, value in ends.items()}
 
 
 def provenance_of(record: ReleaseRecord) -> dict[str, Any]:
@@ -22,70 +42,64 @@ def provenance_of(record: ReleaseRecord) -> dict[str, Any]:
     record
         The release.
     """
-    name = f"{quote(record.config.name)}:{record.tag}"
-    entities: _Group = {
-        _file(path): {"prov:label": path} | ({"daxa:size": known[0], "daxa:sha256": known[1]} if known else {})
-        for path, known in record.files.items()
-    }
-    release = "r:release"
-    entities[release] = {
+    graph = _Graph()
+    for path, known in record.files.items():
+        size = {"daxa:size": known[0], "daxa:sha256": known[1]} if known else {}
+        graph.entities[_file(path)] = {"prov:label": path} | size
+    graph.entities[_RELEASE] = {
         "prov:type": _type("prov:Collection"),
         "prov:label": f"{record.title}, {record.tag}",
         "daxa:date": record.day,
     }
-    agents: _Group = {}
-    activities: _Group = {}
-    relations: dict[str, _Group] = {
-        "used": {},
-        "wasGeneratedBy": {},
-        "wasAssociatedWith": {},
-        "wasAttributedTo": {},
-        "hadMember": {},
-        "wasDerivedFrom": {},
-    }
-
-    def relate(kind: str, **ends: str) -> None:
-        relations[kind][f"_:{kind}{len(relations[kind]) + 1}"] = {f"prov:{end}": value for end, value in ends.items()}
-
     for stage in record.stages:
-        activity, software = f"r:stage-{stage.name}", f"r:software-{stage.backend}-{stage.step}-{stage.version}"
-        activities[activity] = {"prov:label": f"{stage.step} of {stage.mission}"}
-        agents[software] = {
-            "prov:type": _type("prov:SoftwareAgent"),
-            "prov:label": f"{stage.backend}, step {stage.step}, version {stage.version}",
-        }
-        entities[_file(stage.data)] = {"prov:type": _type("prov:Collection"), "prov:label": stage.data}
-        relate("wasAssociatedWith", activity=activity, agent=software)
-        for path in stage.used:
-            if path in record.files:
-                relate("used", activity=activity, entity=_file(path))
-        for path in [*(one for one in stage.made if one in record.files), stage.data]:
-            relate("wasGeneratedBy", entity=_file(path), activity=activity)
-    if record.previous:
-        before = f"r:{record.previous}"
-        entities[before] = {"prov:label": f"{record.title}, {record.previous}"}
-        relate("wasDerivedFrom", generatedEntity=release, usedEntity=before)
-    for at, creator in enumerate(record.config.creators, 1):
-        agent = f"orcid:{creator.orcid}" if creator.orcid else f"r:creator-{at}"
-        agents[agent] = {"prov:type": _type("prov:Person"), "prov:label": creator.name}
-        relate("wasAttributedTo", entity=release, agent=agent)
-    for path in record.files:
-        relate("hadMember", collection=release, entity=_file(path))
-    for doi in record.datasets:
-        entities[f"doi:{doi}"] = {"prov:label": f"doi:{doi}"}
-        relate("wasDerivedFrom", generatedEntity=release, usedEntity=f"doi:{doi}")
+        _add_stage(graph, stage, record.files)
+    _add_origins(graph, record)
     return {
         "prefix": {
-            "r": f"urn:daxa:{name}:",
+            "r": f"urn:daxa:{quote(record.config.name)}:{record.tag}:",
             "daxa": "urn:daxa:terms:",
             "orcid": "https://orcid.org/",
             "doi": "https://doi.org/",
         },
-        "entity": entities,
-        "activity": activities,
-        "agent": agents,
-        **{kind: group for kind, group in relations.items() if group},
+        "entity": graph.entities,
+        "activity": graph.activities,
+        "agent": graph.agents,
+        **{kind: group for kind, group in graph.relations.items() if group},
     }
+
+
+def _add_stage(graph: _Graph, stage: StageRecord, files: Container[str]) -> None:
+    """What a stage read and made, and with which software."""
+    activity, software = f"r:stage-{stage.name}", f"r:software-{stage.backend}-{stage.step}-{stage.version}"
+    graph.activities[activity] = {"prov:label": f"{stage.step} of {stage.mission}"}
+    graph.agents[software] = {
+        "prov:type": _type("prov:SoftwareAgent"),
+        "prov:label": f"{stage.backend}, step {stage.step}, version {stage.version}",
+    }
+    graph.entities[_file(stage.data)] = {"prov:type": _type("prov:Collection"), "prov:label": stage.data}
+    graph.relate("wasAssociatedWith", activity=activity, agent=software)
+    for path in stage.used:
+        if path in files:
+            graph.relate("used", activity=activity, entity=_file(path))
+    for path in [*(one for one in stage.made if one in files), stage.data]:
+        graph.relate("wasGeneratedBy", entity=_file(path), activity=activity)
+
+
+def _add_origins(graph: _Graph, record: ReleaseRecord) -> None:
+    """The release before, the people, the files of the release, and the datasets of the missions."""
+    if record.previous:
+        before = f"r:{record.previous}"
+        graph.entities[before] = {"prov:label": f"{record.title}, {record.previous}"}
+        graph.relate("wasDerivedFrom", generatedEntity=_RELEASE, usedEntity=before)
+    for at, creator in enumerate(record.config.creators, 1):
+        agent = f"orcid:{creator.orcid}" if creator.orcid else f"r:creator-{at}"
+        graph.agents[agent] = {"prov:type": _type("prov:Person"), "prov:label": creator.name}
+        graph.relate("wasAttributedTo", entity=_RELEASE, agent=agent)
+    for path in record.files:
+        graph.relate("hadMember", collection=_RELEASE, entity=_file(path))
+    for doi in record.datasets:
+        graph.entities[f"doi:{doi}"] = {"prov:label": f"doi:{doi}"}
+        graph.relate("wasDerivedFrom", generatedEntity=_RELEASE, usedEntity=f"doi:{doi}")
 
 
 def _file(path: str) -> str:

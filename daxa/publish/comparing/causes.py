@@ -158,7 +158,7 @@ def _of_observation(before: Side, now: Side, mission: str, obs_id: str) -> Itera
         if row is None or row == former:
             continue
         for kind, changes in _of_step(before, now, (mission, step), former, row):
-            # What was read differs because of what was found before; what was skipped, too.
+            # Other inputs follow from a cause at an earlier step, as does what was skipped.
             if kind != "input" or not explained:
                 explained = True
                 yield Cause(mission, obs_id, kind, step, changes)
@@ -183,7 +183,7 @@ def _of_step(
             yield part, _details(before, now, (mission, step, row.obs_id), part)
     files = _files(former, row)
     if fetches and changed:
-        # Other parameters or instruments bring and take files; what stays may be replaced all the same.
+        # Other parameters or instruments bring and take files; those that stay may be replaced as well.
         files = {path: pair for path, pair in files.items() if all(pair)}
     if former.outcome == row.outcome == "done" and files and (fetches or not changed):
         if fetches:

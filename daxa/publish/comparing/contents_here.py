@@ -136,7 +136,7 @@ class ContentFinder:
 
     def _listed(self, mission: str, step: str, commit: str) -> Mapping[str, str]:
         """Path to MD5 of what DVC keeps of a stage at a commit; empty if its listing is not on this machine."""
-        path = self.layout.products(mission, step).relative_to(self.layout.root).as_posix()
+        path = self.layout.name_of(self.layout.products(mission, step))
         if (path, commit) not in self._listings:
             files: Mapping[str, str] = {}
             with suppress(DaxaError, OSError):

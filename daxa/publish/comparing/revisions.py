@@ -65,7 +65,7 @@ def read_revision(layout: Layout, name: str = "") -> Revision:
         directories = (layout.params("any"), layout.selection("any"), layout.ledger("any", "any"))
         present = [path for one in directories if one.parent.is_dir() for path in sorted(one.parent.iterdir())]
         files = [path for path in (*present, layout.config, layout.software) if path.is_file()]
-        blobs = {path.relative_to(layout.root).as_posix(): blob_digest(path, _SHA1) for path in files}
+        blobs = {layout.name_of(path): blob_digest(path, _SHA1) for path in files}
         return Revision(WORKING_TREE, "", blobs)
     commit = git.commit_of(layout.root, name)
     entries = [one for one in tree_of(layout.root, commit) if one.path.startswith(_DIRECTORIES) or one.path in _FILES]

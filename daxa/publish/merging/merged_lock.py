@@ -207,7 +207,7 @@ def _joined(
             continue
         if entry is None or not _is_current(side, stage, entry):
             return None
-        if _general(entry.get("params", {})) != _general(merged_params):
+        if _without_overrides(entry.get("params", {})) != _without_overrides(merged_params):
             # What this side did was done with other parameters: DVC sees that, and runs the stage.
             params = entry["params"]
             result.again += [name] if name not in result.again else []
@@ -230,7 +230,7 @@ def _is_current(side: _Side, stage: Mapping[str, Any], entry: Mapping[str, Any])
     return entry.get("params", {}) == _params(stage, side.values) and _holds(side.layout, stage, entry, outs)
 
 
-def _general(params: Mapping[str, Any]) -> dict[str, Any]:
+def _without_overrides(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters without those of single observations."""
     return {
         file: {

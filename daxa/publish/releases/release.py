@@ -110,7 +110,7 @@ def make_release(
     git.check_identity(layout.root)
     storage = find_storage(layout.root)
     with Digests(layout) as digests:
-        # Before DVC is asked, which takes a damaged object that it notices out of its cache.
+        # Before DVC is asked, since it removes a damaged object that it notices from its cache.
         lost = _unrecoverable(layout, storage, digests, observe, logs=False)
         facts = _gather(layout, config, storage, include)
         _refuse(layout, [reason for reason in refusals(facts) if not force or reason.name != "nothing-new"])
@@ -152,7 +152,7 @@ def required_files(layout: Layout, config: ArchiveConfig) -> list[str]:
         layout.root / ".gitattributes",
     ]
     paths += [path for path in kept if path.exists()]
-    return [path.relative_to(layout.root).as_posix() for path in paths]
+    return [layout.name_of(path) for path in paths]
 
 
 def _untracked(layout: Layout, paths: Collection[str]) -> list[str]:
@@ -223,7 +223,7 @@ def _gather(layout: Layout, config: ArchiveConfig, storage: Storage, include: Co
 
 
 def _unlocked(layout: Layout, config: ArchiveConfig, stale: Collection[str]) -> Iterator[str]:
-    """What is not as the last run had it: files, and values of parameters in stages that DVC takes for up to date."""
+    """What is not as the last run had it: files, and values of parameters in stages that DVC considers up to date."""
     if not layout.lock.is_file() and not git.tracked_below(layout.root, [layout.lock.name]):
         return  # Nothing has run, so that every stage is out of date.
     files = [problem.path for problem in compare_locked(layout, config.missions, steps_of(config))]

@@ -53,11 +53,7 @@ def _on_disk(layout: Layout, like: Mapping[str, str]) -> dict[str, str]:
     kind = next(iter(like.values()), "0" * 40)
     directories = (layout.selection("any"), layout.ledger("any", "any"), layout.params("any"))
     paths = [path for one in directories if one.parent.is_dir() for path in one.parent.iterdir() if path.is_file()]
-    return {
-        path.relative_to(layout.root).as_posix(): blob_digest(path, kind)
-        for path in [*paths, layout.software]
-        if path.is_file()
-    }
+    return {layout.name_of(path): blob_digest(path, kind) for path in [*paths, layout.software] if path.is_file()}
 
 
 def _values(layout: Layout, commit: str, path: str) -> bool:

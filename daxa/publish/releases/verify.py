@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from daxa.archive import git
 from daxa.archive.config import load_config, steps_of
@@ -128,8 +127,8 @@ def verify_archive(
         observe(len(checks), len(stages))
     fetching = [name for name, step in steps.items() if step.fetches]
     kept = [
-        check_files(layout, mission, layout.kept(mission).name, kept_rows(every[mission], obs_ids, fetching))
-        for mission, obs_ids in config.storage.fetched.items()
+        check_files(layout, mission, layout.kept(mission).name, kept_rows(every[mission], own, fetching))
+        for mission, own in config.storage.fetched.items()
     ]
     problems += (problem for check in (*(one for _, one in checks), *kept) for problem in check.problems)
     return Verification(
@@ -186,14 +185,10 @@ def _read(
             ledgers[step] = read_ledger(records.ledger(mission, step))
         except DataError:
             problems.append(
-                FileProblem(mission, step, "", _relative(records, records.ledger(mission, step)), "unreadable")
+                FileProblem(mission, step, "", records.name_of(records.ledger(mission, step)), "unreadable")
             )
     try:
         return read_observations(records, mission), ledgers, problems
     except DataError:
-        problems.append(FileProblem(mission, "", "", _relative(records, records.selection(mission)), "unreadable"))
+        problems.append(FileProblem(mission, "", "", records.name_of(records.selection(mission)), "unreadable"))
     return set().union(*ledgers.values()), ledgers, problems
-
-
-def _relative(layout: Layout, path: Path) -> str:
-    return path.relative_to(layout.root).as_posix()

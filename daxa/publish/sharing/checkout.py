@@ -202,7 +202,7 @@ def _fetched(layout: Layout) -> dict[str, ProductFile]:
     """Path to every fetched file that the ledgers name."""
     config = load_config(layout)
     return {
-        (layout.products(mission, step.name) / obs_id / file.path).relative_to(layout.root).as_posix(): file
+        layout.name_of(layout.products(mission, step.name) / obs_id / file.path): file
         for mission in config.missions
         for step in steps_of(config)
         if step.fetches

@@ -37,7 +37,7 @@ def fetch_objects(
     missing = set(restore_objects(layout, storage, needed, sorted(cache.absent - present.keys())))
     coming = sorted(cache.absent & present.keys())
     if not remote.listed:
-        # What cannot be listed is asked for each object.
+        # A remote that cannot be listed is asked for each object.
         coming, missing = sorted(missing), set()
     if remote.directory is None and coming:
         targets = sorted({wanted.target[path] for digest in coming for path in needed[digest]})

@@ -98,7 +98,7 @@ def pull_data(
     missions, obs_ids
         Only the data of these; all by default.
     kinds
-        Only products of these kinds, such as ``image``; neither logs nor the report are any.
+        Only products of these kinds, such as ``image``; logs and the report are of no kind.
     remote
         Name of another remote than the default one.
     force
@@ -116,7 +116,7 @@ def pull_data(
     ArchiveError
         Something in the archive could run, or files that exist nowhere else would be overwritten.
     UntrustedArchive
-        A link stands where data go, or the release holds what could do harm; nothing was changed.
+        There is a link where data go, or the release holds what could do harm; nothing was changed.
     CriteriaError
         A mission, an ObsID or a kind is not in the archive, or DVC keeps no file of it.
     DataError
@@ -129,7 +129,7 @@ def pull_data(
     checked_out = bool(reference) and git.commit_of(layout.root, reference) != git.commit_of(layout.root)
     if checked_out:
         refuse_uncommitted(layout, instead=f"`git worktree add ../{layout.root.name}-{tag} {tag}` and pull there")
-    # Of this clone as it is: what is private to it no version can change.
+    # Of this clone as it is: no version can change what is private to it.
     config = load_config(layout)
     refuse_foreign(layout, config, connects=False)
     with alone(layout):
@@ -170,9 +170,9 @@ def bring_data(
     layout, storage, digests
         The archive, its cache, and known digests of its files.
     remote
-        Where data come from that are not here; None for those that are here alone.
+        Where data come from that are not here; None to use only what is on this machine.
     part
-        What of them.
+        Which of them.
     force, observe
         As of `pull_data`.
     """
@@ -189,14 +189,14 @@ def bring_data(
     came = digests.many(f"{layout.root}/{path}" for path in wanted.files if path not in absent)
     spoilt = {path for path, digest in wanted.files.items() if came.get(f"{layout.root}/{path}", digest) != digest}
     return PullReport(
-        remote.url if remote else "",
-        git.commit_of(layout.root),
-        False,
-        len(wanted.files) - len(absent) - len(spoilt),
-        fetched,
-        tuple(sorted([*wanted.unlisted, *(path for path in absent if wanted.files[path] in missing)])),
-        tuple(sorted([*spoilt, *(path for path in absent if wanted.files[path] in wrong)])),
-        len(own),
+        remote=remote.url if remote else "",
+        commit=git.commit_of(layout.root),
+        checked_out=False,
+        files=len(wanted.files) - len(absent) - len(spoilt),
+        fetched=fetched,
+        missing=tuple(sorted([*wanted.unlisted, *(path for path in absent if wanted.files[path] in missing)])),
+        wrong=tuple(sorted([*spoilt, *(path for path in absent if wanted.files[path] in wrong)])),
+        unreleased_logs=len(own),
     )
 
 
@@ -224,7 +224,7 @@ def _refuse_unsaved(layout: Layout, storage: Storage, wanted: PullRequest, diges
             f"{', '.join(changed[:5])}",
             remedy="move them away, or overwrite them with `daxa pull --force`",
         )
-    # DVC takes a file for unchanged by its size and times; what it does not find, it puts there.
+    # DVC judges by size and times whether a file has changed; one that is not there it puts back.
     for path in differing:
         (layout.root / path).unlink()
 

@@ -99,7 +99,7 @@ def push_releases(
         _refuse_proprietary(layout, tags, there)
     with alone(layout), Digests(layout) as digests:
         needs = {tag: needed_at(layout, tag, storage, there) for tag in tags}
-        needed = _joined(needs.values())
+        needed = _union(needs.values())
         cache = prove_cache(layout, storage, needed, digests, remote=there, observe=observe)
         before = list_objects(layout.root, there)
         wrong = prove_objects(there, needed, before, _sizes(storage, cache.good), digests)
@@ -114,21 +114,21 @@ def push_releases(
         present = _repair(layout, tags[-1], storage, there, needed)
         _require_right(there, prove_objects(there, needed, present, _sizes(storage, needed), digests))
     return PushReport(
-        there.url,
-        tuple(tags),
-        len(needed),
-        len(missing) + len(wrong),
-        tuple(needed[digest][0] for digest in sorted(wrong)),
-        cache.repaired,
+        remote=there.url,
+        tags=tuple(tags),
+        objects=len(needed),
+        sent=len(missing) + len(wrong),
+        replaced=tuple(needed[digest][0] for digest in sorted(wrong)),
+        repaired=cache.repaired,
     )
 
 
-def _joined(needs: Collection[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
-    joined: dict[str, list[str]] = {}
+def _union(needs: Collection[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    union: dict[str, list[str]] = {}
     for needed in needs:
         for digest, paths in needed.items():
-            joined.setdefault(digest, []).extend(paths)
-    return joined
+            union.setdefault(digest, []).extend(paths)
+    return union
 
 
 def _refuse_proprietary(layout: Layout, tags: Collection[str], remote: Remote) -> None:
@@ -155,7 +155,7 @@ def _require_copies(
     remote: Remote,
 ) -> None:
     """Refuse if an object has no intact copy, or must be sent and cannot be found; repair from the work tree."""
-    needed = _joined(needs.values())
+    needed = _union(needs.values())
     gone = restore_objects(layout, storage, needed, sorted(wanted & cache.absent)) | cache.lost.keys()
     for tag, objects in needs.items():
         if here := sorted(objects.keys() & gone):

@@ -26,7 +26,7 @@ _LOGS = "logs.dvc"
 
 @dataclass(frozen=True)
 class Part:
-    """What of the data is asked for; what is empty restricts nothing.
+    """Which of the data are requested; an empty field restricts nothing.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def check_requested(layout: Layout, config: ArchiveConfig, part: Part) -> None:
 
 
 def plan_pull(layout: Layout, storage: Storage, remote: Remote | None, part: Part) -> PullRequest:
-    """Judge every listing of the archive, and choose from them what is asked for."""
+    """Judge every listing of the archive, and choose from them what is requested."""
     paths = (layout.pipeline, layout.lock, layout.root / _LOGS)
     if not layout.lock.is_file():
         raise ArchiveError(
@@ -100,8 +100,8 @@ def plan_pull(layout: Layout, storage: Storage, remote: Remote | None, part: Par
     files: dict[str, str] = {}
     target: dict[str, str] = {}
     unlisted: list[str] = []
-    # What a listing that is nowhere would have named of them, nobody can say: all of it is missing.
-    asked = [[name] for name in _asked_of(layout, part)]
+    # Nobody can say what a listing that cannot be found would have named: its whole output is missing.
+    requested = [[name] for name in _requested_missions(layout, part)]
     for out, digest in shared_digests(pipeline or b"", lock or b"", logs).items():
         if not digest.endswith(".dir"):
             if not part.kinds:
@@ -109,7 +109,7 @@ def plan_pull(layout: Layout, storage: Storage, remote: Remote | None, part: Par
             continue
         listing = find_listing(layout, digest, out, storage, remote)
         if listing is None:
-            if not asked or (out == layout.logs.name and not part.kinds) or out.split("/")[1:2] in asked:
+            if not requested or (out == layout.logs.name and not part.kinds) or out.split("/")[1:2] in requested:
                 unlisted.append(out)
             continue
         for relative, one in listed_files(listing, out).items():
@@ -136,8 +136,8 @@ def without_logs(wanted: PullRequest, own: Collection[str], given_up: Collection
     return PullRequest(files, {path: wanted.target[path] for path in files}, wanted.unlisted, single)
 
 
-def _asked_of(layout: Layout, part: Part) -> list[str]:
-    """Missions of which something was asked for; none where all of the archive was."""
+def _requested_missions(layout: Layout, part: Part) -> list[str]:
+    """Missions of which something is requested; none if all of the archive is."""
     chosen = sorted(part.missions) or (load_config(layout).missions if part.obs_ids or part.kinds else ())
     return [
         name
@@ -147,7 +147,7 @@ def _asked_of(layout: Layout, part: Part) -> list[str]:
 
 
 def _target(layout: Layout, out: str, path: str, part: Part) -> str | None:
-    """What DVC is to put in place for a file: its output, observation, or itself; None when it was not asked for."""
+    """What DVC is to put in place for a file: its output, observation, or itself; None when it is not requested."""
     if part == WHOLE:
         return out
     parts = path.split("/")

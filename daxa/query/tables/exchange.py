@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from daxa import __version__
-from daxa.answers import Deadline, origin_of, redirect_target, requested_pause
+from daxa.answers import PASSING, Deadline, origin_of, redirect_target, requested_pause
 from daxa.errors import ServiceError, StorageError
 from daxa.settings import Settings
 from daxa.text import one_line
@@ -39,7 +39,6 @@ __all__ = ["exchange", "exchange_into", "malformed", "open_session", "refused"]
 
 _TRIES = 4
 _LONGEST_WAIT = 30.0
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 2**16
 _REDIRECTS = 5
 _LOCAL = threading.local()
@@ -210,7 +209,7 @@ def exchange_into(
         body.truncate()
         try:
             with _watched(session.allowance()) as watch, send() as response:
-                if response.status_code not in _PASSING:
+                if response.status_code not in PASSING:
                     _receive(address, response, watch, body, most)
                     return response.status_code
                 trouble = f"HTTP status {response.status_code}"

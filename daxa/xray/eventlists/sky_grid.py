@@ -36,6 +36,7 @@ from daxa.xray.eventlists.skycards import (
     parameters_of,
     pole_of,
     refuse_unread,
+    says_moving,
     unusable_sky,
 )
 from daxa.xray.telescopes.eventformat import EventFormat
@@ -63,8 +64,6 @@ _MOST_RANGES = 4.0
 
 _LEAST_APART = 5.0
 """Degrees: pointings nearer than that are never a mistake."""
-
-_MOVING = ("SURVEY", "SCAN", "SLEW", "RASTER", "MOSAIC")
 
 
 @dataclass(frozen=True)
@@ -383,8 +382,7 @@ def _check(form: EventFormat, header: fits.Header, primary: fits.Header, sky: Sk
 
 def _pointing(header: fits.Header, primary: fits.Header) -> tuple[float, float] | None:
     """Where the header says that the telescope pointed; None in a survey."""
-    mode = card_text(header, "OBS_MODE") or card_text(primary, "OBS_MODE")
-    if mode.upper().startswith(_MOVING):
+    if says_moving(header, primary):
         return None
     for word in ("PNT", "NOM"):
         ra, dec = f"RA_{word}", f"DEC_{word}"

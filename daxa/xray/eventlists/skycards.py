@@ -26,6 +26,7 @@ __all__ = [
     "parameters_of",
     "pole_of",
     "refuse_unread",
+    "says_moving",
     "unusable_sky",
 ]
 
@@ -42,6 +43,14 @@ _UNREAD = re.compile(r"(?:TCROT|(?:TPS|TS)(?=\d+_))(\d{1,3})(?:_\d{1,2})?", re.A
 _DISTORTED = re.compile(r"(?:RA|DEC|[GE]LON|[GE]LAT)[A-Z-]*-[A-Z]{3}-[A-Z]{3}", re.ASCII)
 
 _FRAMES = frozenset({"ICRS", "FK5", "FK4", "FK4-NO-E"})
+
+_MOVING = ("SURVEY", "SCAN", "SLEW", "RASTER", "MOSAIC")
+
+
+def says_moving(header: fits.Header, primary: fits.Header) -> bool:
+    """Whether OBS_MODE, in either header, names a mode in which the telescope scans or slews."""
+    mode = card_text(header, "OBS_MODE") or card_text(primary, "OBS_MODE")
+    return mode.upper().startswith(_MOVING)
 
 
 def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, int] | None:

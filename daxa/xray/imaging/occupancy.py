@@ -12,7 +12,7 @@ from scipy import ndimage
 from daxa.errors import NotPossible
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.formats import card_text
+from daxa.xray.eventlists.skycards import says_moving
 from daxa.xray.imaging.image import ImageGrid, count_image
 
 __all__ = ["is_moving", "occupied"]
@@ -26,13 +26,11 @@ _MOST_EVENTS = 0.97
 
 _LEAST_CELLS = 20
 _LEAST_SHARE = 0.05
-_MOVING = ("SURVEY", "SCAN", "SLEW", "RASTER", "MOSAIC")
 
 
 def is_moving(events: EventList) -> bool:
     """Whether the telescope scanned or slewed while it observed, as OBS_MODE says."""
-    mode = card_text(events.header, "OBS_MODE") or card_text(events.primary, "OBS_MODE")
-    return mode.upper().startswith(_MOVING)
+    return says_moving(events.header, events.primary)
 
 
 def occupied(events: EventList, cut: Cut, grid: ImageGrid) -> np.ndarray:
