@@ -139,7 +139,7 @@ def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: l
             )
     # What only other instruments need is not missing; if none of the chosen needs anything, nothing serves them.
     own = required if any(item.instrument for item in required) else spec.native_inputs
-    missing: set[str] = {item.kind for item in own if item.required} - kinds
+    missing = set[str](item.kind for item in own if item.required) - kinds
     for kind in sorted(missing - _of_absent_instruments(required, missing)):
         names = ", ".join(item.instrument for item in required if item.kind == kind) or "the chosen instruments"
         raise DataError(
