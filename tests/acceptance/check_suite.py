@@ -93,14 +93,13 @@ def _report(
     chains = [chain for one in OWN_STEPS if (chain := backend.chain(mission, one.name))]
     yield from _parameters(backend, chains, place)
     spec = find_mission(mission)
-    chosen = list(instruments) or kinds_of(backend, spec)
-    yield f"instruments: {', '.join(chosen)}"
-    facts = canonical({"instruments": chosen})
     try:
-        origin = _origin(spec, obs_id, chosen, settings)
+        chosen, origin = _located(spec, obs_id, list(instruments) or kinds_of(backend, spec), settings)
     except DaxaError as error:
         yield f"FAILED {error.code}: {error.message}; {error.remedy}"
         return
+    yield f"instruments: {', '.join(chosen)}"
+    facts = canonical({"instruments": chosen})
     (place / "archive" / ".git").mkdir(parents=True)
     work = FetchWork(place / "archive", settings, backend.inputs(spec))
     before, failed = (
@@ -130,12 +129,12 @@ def kinds_of(backend: ChainBackend, spec: MissionSpec) -> list[str]:
     return [one.name for one in spec.instruments if one.name in named]
 
 
-def _origin(spec: MissionSpec, obs_id: str, instruments: Sequence[str], settings: Settings) -> str:
-    """What locates the observation's directory: of some missions, its path contains the month in which it began."""
+def _located(spec: MissionSpec, obs_id: str, instruments: list[str], settings: Settings) -> tuple[list[str], str]:
+    """The instruments that were on, and what locates the observation: the path of some contains a month."""
     if "{yyyy_mm}" not in spec.directory:
-        return canonical({})
-    found = Mission(spec.name, settings).filter(obs_ids=[obs_id], instruments=instruments).observations
-    return canonical({"row": {"start": float(found["start"].iloc[0])}} if len(found) else {})
+        return instruments, canonical({})
+    row = Mission(spec.name, settings).filter(obs_ids=[obs_id], instruments=instruments).observations.iloc[0]
+    return row["instruments"].split(","), canonical({"row": {"start": float(row["start"])}})
 
 
 def _step(work: object, task: Task, place: Path) -> Iterator[str]:

@@ -250,7 +250,7 @@ def test_the_acceptance_tries_each_instrument_and_finds_what_lies_in_the_folder_
     add_images(tmp_path / "tree" / where, obs_id, "uw1")
     row = {"obsid": obs_id, "name": "x", "ra": 149.6, "dec": -11.0, "roll_angle": 0.0}
     row |= {"start_time": ROW["start"], "stop_time": ROW["start"] + 0.1}
-    row |= {"xrt_exposure": 900.0, "uvot_exposure": 900.0, "bat_exposure": 900.0}
+    row |= {"xrt_exposure": 900.0, "uvot_exposure": 900.0, "bat_exposure": 0.0}
     with Observatory(tmp_path / "tree", {"swiftmastr": [row]}) as archive:
         places = {f"DAXA_{name}": str(tmp_path / name.lower()) for name in ("STORE", "CACHE")}
         for name, value in {**archive.environ, **places, "DAXA_CONFIG": str(tmp_path / "none.toml")}.items():
