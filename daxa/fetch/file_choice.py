@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from daxa.errors import ConfigError, DataError
@@ -139,7 +140,7 @@ def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: l
             )
     # What only other instruments need is not missing; if none of the chosen needs anything, nothing serves them.
     own = required if any(item.instrument for item in required) else spec.native_inputs
-    missing = set[str](item.kind for item in own if item.required) - kinds
+    missing = {item.kind for item in own if item.required} - kinds
     for kind in sorted(missing - _of_absent_instruments(required, missing)):
         names = ", ".join(item.instrument for item in required if item.kind == kind) or "the chosen instruments"
         raise DataError(
@@ -149,7 +150,7 @@ def _require(spec: MissionSpec, obs_id: str, inputs: list[NativeInput], there: l
         )
 
 
-def _of_absent_instruments(required: list[NativeInput], missing: set[str]) -> set[str]:
+def _of_absent_instruments(required: list[NativeInput], missing: AbstractSet[str]) -> set[str]:
     """The missing kinds of instruments that have no required file at all, while another one has all that it needs."""
     needs: dict[str, set[str]] = {}
     for item in required:
