@@ -59,19 +59,10 @@ cluster: export DAXA_TEST_SLURM := 1
 cluster: $(VENV)/.tools
 	$(BIN)/python -m pytest -v -rs --durations=0 tests/cluster
 
-# On a machine with SAS, set up in this shell: one observation from raw files to images, and a report to send to the authors.
-check-sas: $(VENV)/.tools
-	$(BIN)/python -m tests.acceptance.check_suite sas xmm "$(or $(OBS),0404910601)" "$(or $(PLACE),check-sas)"
-
-check-esass: $(VENV)/.tools
-	$(BIN)/python -m tests.acceptance.check_suite esass erass1 "$(or $(OBS),053141)" "$(or $(PLACE),check-esass)"
-
-check-ciao: $(VENV)/.tools
-	$(BIN)/python -m tests.acceptance.check_suite ciao chandra "$(or $(OBS),18461)" "$(or $(PLACE),check-ciao)"
-
-# With MISSION=swift and the like, and an ObsID of it, any other mission of HEASoft.
-check-heasoft: $(VENV)/.tools
-	$(BIN)/python -m tests.acceptance.check_suite heasoft "$(or $(MISSION),nustar)" "$(or $(OBS),30101031002)" "$(or $(PLACE),check-heasoft)"
+# On a machine with the software, set up in this shell: public observations from raw files to products, and reports to send to
+# the authors, below PLACE.  MISSION=swift OBS=... tries another one.
+check-sas check-esass check-ciao check-heasoft: check-%: $(VENV)/.tools
+	$(BIN)/python -m tests.acceptance.check_suite "$(or $(PLACE),$@)" $* "$(MISSION)" "$(OBS)"
 
 # What the science is checked against, as a page: docs/validation.md (a quarter of an hour; ONLY=NAME repeats one check).
 validation: $(VENV)/.benchmarks

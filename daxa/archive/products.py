@@ -19,6 +19,7 @@ from daxa.archive.named_choices import (
 )
 from daxa.archive.stage_records import StageRecord, read_stage_record
 from daxa.errors import CriteriaError, DataError
+from daxa.naming import several
 from daxa.quantities import band_text
 from daxa.run.hashes import MANIFEST
 from daxa.run.product import parse_product
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["PRODUCT_COLUMNS", "ProductRecord", "find_products", "list_products"]
+__all__ = ["PRODUCT_COLUMNS", "ProductRecord", "find_products", "kinds_in", "list_products"]
 
 PRODUCT_COLUMNS = (
     "mission",
@@ -142,7 +143,7 @@ def find_products(
         tuple(one for one in steps if one.name in chosen or not chosen),
         named_obs_ids(layout, missions, obs_id),
     )
-    kinds, bands = named_kinds(kind, kinds_of(steps)), named_bands(band)
+    kinds, bands = named_kinds(kind, kinds_in(layout, config, kind)), named_bands(band)
     rows = [row for row in _rows(layout, filters) if not kinds or row["kind"] in kinds]
     if instruments:
         rows = [row for row in rows if str(row["instrument"]).upper() in instruments]
@@ -150,6 +151,26 @@ def find_products(
         _check_bands(bands, rows)
         rows = [row for row in rows if (row["lo_kev"], row["hi_kev"]) in bands]
     return rows
+
+
+def kinds_in(layout: Layout, config: ArchiveConfig, named: object = None) -> tuple[str, ...]:
+    """Kinds of files that the steps of the archive make, and where another one is named, those that it has besides.
+
+    Mission software makes files of further kinds, which no step reads.
+
+    Parameters
+    ----------
+    layout, config
+        The archive.
+    named
+        Kinds that are requested, one or several.
+    """
+    steps = steps_of(config)
+    usual = kinds_of(steps)
+    if all(one in usual for one in several(named)):
+        return usual
+    rows = _rows(layout, _ProductRequest(tuple(config.missions), steps, ()))
+    return (*usual, *sorted({row["kind"] for row in rows}.difference(usual)))
 
 
 def _rows(layout: Layout, filters: _ProductRequest) -> Iterator[ProductRecord]:

@@ -1,11 +1,13 @@
-"""Process one public observation with real mission software, and write a report to send to daxa's authors.
+"""Process public observations with real mission software, and write a report of each to send to daxa's authors.
 
 ::
 
-    python -m tests.acceptance.check_suite sas xmm 0404910601 PLACE
+    python -m tests.acceptance.check_suite PLACE sas [MISSION [OBSID]]
 
-`PLACE` receives the files, the logs, and ``report.txt``: release and calibration, what every tool says of its own
-parameters, the verdict on every call, the products.  Nothing of it is judged here but by the backend itself.
+Without a mission, those that `PUBLIC` names for the suite are tried; of each, all instruments that the suite processes,
+also those that must be chosen by name.  A directory for each mission in `PLACE` receives the files, the logs, and
+``report.txt``: release and calibration, what every tool says of its own parameters, the verdict on every call, the
+products.  Nothing of it is judged here but by the backend itself.
 """
 
 from __future__ import annotations
@@ -23,12 +25,22 @@ from daxa.backends.registry import calibration_to_accept
 from daxa.backends.tools.environment import Installation, call_environment, search_path
 from daxa.errors import DaxaError
 from daxa.missions import find_mission
+from daxa.missions.spec import MissionSpec
+from daxa.query.mission import Mission
 from daxa.run.hashes import find_files
 from daxa.run.process import run_limited
 from daxa.run.steps import OWN_STEPS
 from daxa.run.task import Input, ProductFile, Task, canonical
 from daxa.settings import Settings, load_settings
 from daxa.stages.work import FetchWork
+
+PUBLIC = {
+    "sas": {"xmm": "0404910601"},
+    "esass": {"erass1": "053141", "erosita_calpv": "700177"},
+    "ciao": {"chandra": "18461"},
+    "heasoft": {"nustar": "30101031002", "swift": "00092220001"},
+}
+"""Suite to the missions that show what it can do, with an observation of each."""
 
 _SECONDS = 60.0
 _MOST = 1 << 20
@@ -55,7 +67,7 @@ def check_suite(
     settings
         Of the network; those of the user by default.
     instruments
-        Those of the mission by default.
+        By default `kinds_of`.
     """
     backend = find_backend(suite)
     if not isinstance(backend, ChainBackend):
@@ -81,12 +93,18 @@ def _report(
     chains = [chain for one in OWN_STEPS if (chain := backend.chain(mission, one.name))]
     yield from _parameters(backend, chains, place)
     spec = find_mission(mission)
-    facts = canonical({"instruments": list(instruments or spec.default_instruments)})
+    try:
+        chosen, origin = _located(spec, obs_id, list(instruments) or kinds_of(backend, spec), settings)
+    except DaxaError as error:
+        yield f"FAILED {error.code}: {error.message}; {error.remedy}"
+        return
+    yield f"instruments: {', '.join(chosen)}"
+    facts = canonical({"instruments": chosen})
     (place / "archive" / ".git").mkdir(parents=True)
     work = FetchWork(place / "archive", settings, backend.inputs(spec))
     before, failed = (
         "fetch",
-        not (yield from _step(work, Task(mission, "fetch", obs_id, "daxa", "1", facts=facts), place)),
+        not (yield from _step(work, Task(mission, "fetch", obs_id, "daxa", "1", facts=facts, origin=origin), place)),
     )
     for chain in chains:
         if failed:
@@ -103,6 +121,20 @@ def _report(
         failed = not (yield from _step(carry_out, task, place))
         before = chain.step
     yield "FAILED" if failed else "all steps ended"
+
+
+def kinds_of(backend: ChainBackend, spec: MissionSpec) -> list[str]:
+    """The instruments of a mission that are usually chosen, and all others whose files the backend starts from."""
+    named = {one.instrument for one in backend.inputs(spec)} | set(spec.default_instruments)
+    return [one.name for one in spec.instruments if one.name in named]
+
+
+def _located(spec: MissionSpec, obs_id: str, instruments: list[str], settings: Settings) -> tuple[list[str], str]:
+    """The instruments that were on, and what locates the observation: the path of some contains a month."""
+    if "{yyyy_mm}" not in spec.directory:
+        return instruments, canonical({})
+    row = Mission(spec.name, settings).filter(obs_ids=[obs_id], instruments=instruments).observations.iloc[0]
+    return row["instruments"].split(","), canonical({"row": {"start": float(row["start"])}})
 
 
 def _step(work: object, task: Task, place: Path) -> Iterator[str]:
@@ -163,8 +195,21 @@ def _said(installed: Installation, argv: Sequence[str], scratch: Path) -> Iterat
     yield f"status {ended.code}"
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Check a suite, and print the reports."""
+    place, suite, *rest = arguments
+    mission, obs_id = (*rest, "", "")[:2]
+    missions = PUBLIC[suite]
+    if mission or obs_id:
+        mission = mission or next(iter(missions))
+        missions = {mission: obs_id or missions.get(mission, "") or find_mission(mission).id_example}
+    for mission, obs_id in missions.items():
+        if (own := Path(place) / mission).exists():
+            raise SystemExit(f"{own} is there already: remove it, or name another place with PLACE=...")
+        own.mkdir(parents=True)
+        for line in check_suite(suite, mission, obs_id, own):
+            print(line, flush=True)
+
+
 if __name__ == "__main__":
-    _, suite, mission, obs_id, place = sys.argv
-    Path(place).mkdir(parents=True)
-    for line in check_suite(suite, mission, obs_id, Path(place)):
-        print(line)
+    main(sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from daxa.missions import find_mission
 from daxa.quantities import normalise
 from daxa.run.steps import step_names
 from daxa.settings import load_settings
-from daxa.simulator.raw import RAW
+from daxa.simulator.raw import RAW, ROW
 from daxa.simulator.server import Observatory
 from tests.acceptance import check_suite
 from tests.backends.conftest import prefix_of
@@ -240,3 +241,31 @@ def test_the_acceptance_of_a_real_installation_tells_all_that_happened(
     assert lines[-1] == "all steps ended"
     assert any(line.endswith(kind) for line in lines)
     assert not any("_cl.evt" in line for line in lines if line.lstrip()[:1].isdigit()), "native lists were not fetched"
+
+
+def test_the_acceptance_tries_each_instrument_and_finds_what_lies_in_the_folder_of_a_month(
+    stand_ins, raw_sky, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(check_suite, "run_limited", run_here)
+    obs_id = RAW["swift"]
+    where = find_mission("swift").directory_of(obs_id, ROW)
+    shutil.copytree(raw_sky.root / where, tmp_path / "tree" / where)
+    add_images(tmp_path / "tree" / where, obs_id, "uw1")
+    row = {"obsid": obs_id, "name": "x", "ra": 149.6, "dec": -11.0, "roll_angle": 0.0}
+    row |= {"start_time": ROW["start"], "stop_time": ROW["start"] + 0.1}
+    row |= {"xrt_exposure": 900.0, "uvot_exposure": 900.0, "bat_exposure": 0.0}
+    with Observatory(tmp_path / "tree", {"swiftmastr": [row]}) as archive:
+        places = {f"DAXA_{name}": str(tmp_path / name.lower()) for name in ("STORE", "CACHE")}
+        for name, value in {**archive.environ, **places, "DAXA_CONFIG": str(tmp_path / "none.toml")}.items():
+            monkeypatch.setenv(name, value)
+        check_suite.main([str(tmp_path / "place"), "heasoft", "swift", obs_id])
+        with pytest.raises(SystemExit, match="there already"):
+            check_suite.main([str(tmp_path / "place"), "heasoft", "swift", obs_id])
+        check_suite.main([str(tmp_path / "other"), "heasoft", "swift", "00000000001"])
+    said, failed = capsys.readouterr().out.split("swift 00000000001 with heasoft")
+    assert "instruments: XRT, UVOT" in said
+    assert "all steps ended" in said
+    for kind in ("instXRT", "uvotimage", "uvotsources"):
+        assert f"{kind}" in said, kind
+    assert "FAILED " in failed
+    assert "no finished observation 00000000001" in failed

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from daxa.archive.config import ArchiveConfig, load_config, steps_of
+from daxa.archive.config import ArchiveConfig, load_config
 from daxa.archive.layout import Layout
 from daxa.archive.named_choices import named_kinds
+from daxa.archive.products import kinds_in
 from daxa.errors import ArchiveError, CriteriaError, DataError
 from daxa.publish.contents import find_listing
 from daxa.publish.digests import place_object
@@ -17,7 +18,6 @@ from daxa.publish.remote import Remote, Storage
 from daxa.publish.state import read_observations
 from daxa.run.hashes import MANIFEST
 from daxa.run.product import parse_product
-from daxa.run.steps import kinds_of
 
 __all__ = ["WHOLE", "Part", "PullRequest", "check_requested", "plan_pull", "without_logs"]
 
@@ -71,7 +71,7 @@ def check_requested(layout: Layout, config: ArchiveConfig, part: Part) -> None:
         One of them is not.
     """
     missions, obs_ids = part.missions, part.obs_ids
-    named_kinds(sorted(part.kinds), kinds_of(steps_of(config)))
+    named_kinds(sorted(part.kinds), kinds_in(layout, config, sorted(part.kinds)))
     for mission in sorted(missions):
         if mission not in config.missions:
             raise CriteriaError(
