@@ -31,6 +31,7 @@ _ADVICE = re.compile(
     r"|\s*To (?:track the changes with git|enable auto staging), run:"
     r"|\s+git add .*|\s+dvc config core\.autostage true"
     r"|\s*Use `dvc push` to send your updates"
+    r"|(?:Stage )?'[^'\n]+' didn't change, skipping\s*$"
     r"|.*Hit us up at|.*\bmanually remove '.*rwlock'|.*\bdvc\.org/doc/user-guide/troubleshooting"
 )
 _REPORT = re.compile(r"^(?:ERROR: |'\S+' (?:is invalid|validation failed))", re.MULTILINE)
@@ -245,10 +246,14 @@ def busy(root: Path) -> DaxaError:
 def is_informative(line: str) -> bool:
     """Whether a line of DVC's says something, rather than advises what daxa does by itself or does otherwise.
 
+    Nor is it worth a line that nothing was done; what daxa shows afterwards says what is done.
+
     Examples
     --------
     >>> is_informative("Running stage 'fetch-xmm':"), is_informative("To track the changes with git, run:")
     (True, False)
+    >>> is_informative("Stage 'fetch-xmm' didn't change, skipping")
+    False
     """
     return not _ADVICE.match(_STYLE.sub("", line))
 

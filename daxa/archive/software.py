@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from daxa.archive.config import LockedSoftware
+from daxa.archive.config import ArchiveConfig, LockedSoftware, steps_of
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.problems import Problem, refuse, table_name
 from daxa.archive.toml_files import read_content, read_tables
 from daxa.archive.toml_models import StrictTable, validate_table
+from daxa.backends.randomised import randomised_here
 from daxa.naming import did_you_mean
 
-__all__ = ["load_software", "validate_software"]
+__all__ = ["RandomKinds", "load_software", "random_kinds", "validate_software"]
+
+RandomKinds = Mapping[tuple[str, str], frozenset[str]]
+"""Mission and step to the kinds of its products that are never the same twice."""
 
 
 class _Lock(StrictTable):
@@ -32,6 +36,24 @@ def load_software(layout: Layout) -> dict[tuple[str, str], LockedSoftware]:
     locked, problems = validate_software(layout)
     refuse(problems)
     return locked
+
+
+def random_kinds(config: ArchiveConfig, locked: Mapping[tuple[str, str], LockedSoftware]) -> RandomKinds:
+    """Kinds of products of each mission and step that are never the same twice.
+
+    Raises
+    ------
+    ConfigError
+        Nothing that is installed has one of the steps.
+    """
+    if not locked:
+        return {}
+    steps = steps_of(config)
+    backends = {
+        mission: {step: one.backend for (other, step), one in locked.items() if other == mission}
+        for mission, _ in locked
+    }
+    return {(mission, step): randomised_here(backends[mission], step, steps) for mission, step in locked}
 
 
 def validate_software(

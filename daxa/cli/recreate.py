@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daxa.cli.options import Executor, Jobs
 from daxa.cli.show import note, progress, say, show_json, show_text
-from daxa.errors import VerifyError
+from daxa.errors import CriteriaError, VerifyError
 from daxa.records import Outcome
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def recreate(
         str,
         typer.Option("--daxa", metavar="SOURCE", help="With --environment: install daxa from this wheel or address."),
     ] = "",
+    jobs: Jobs = None,
+    executor: Executor = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificate as one JSON object.")] = False,
 ) -> None:
     """Make the archive of an exported release again: fetch the same observations and process them in the same way.
@@ -78,15 +81,32 @@ def recreate(
     Exits with code 7 if anything is not identical.
     """
     from daxa.stages.recreation import RecreationRequest, begin_recreation, recreate_archive, work_environment
+    from daxa.stages.run import limited
 
     request = RecreationRequest(sample, seed, expect, by, trust_services)
-    if environment:
-        layout, tag, *_ = begin_recreation(source, directory, request)
-        if python := work_environment(layout, tag, daxa, note):
-            options = _options(request, certificate, as_json=as_json)
-            raise typer.Exit(_run_there(python, [source, str(directory), *options]))
-    made = recreate_archive(source, directory, request, certificate=certificate, observe=observer, say=note)
+    if daxa and not environment:
+        raise CriteriaError("daxa-source", "--daxa is for --environment", remedy="give both, or leave out --daxa")
+    with limited(jobs, executor):
+        if environment:
+            _check_local()
+            layout, tag, *_ = begin_recreation(source, directory, request)
+            if python := work_environment(layout, tag, daxa, note):
+                options = _options(request, certificate, as_json=as_json)
+                raise typer.Exit(_run_there(python, [source, str(directory), *options]))
+        made = recreate_archive(source, directory, request, certificate=certificate, observe=observer, say=note)
     show_recreation(made, as_json=as_json)
+
+
+def _check_local() -> None:
+    """Refuse a cluster: neither is Dask recorded, nor does another machine see what is installed here."""
+    from daxa.settings import load_settings
+
+    if load_settings().executor != "local":
+        raise CriteriaError(
+            "executor",
+            "the environment of a release is made on this machine, and its tasks run here",
+            remedy="add `--executor local`, or leave out --environment",
+        )
 
 
 def _options(request: RecreationRequest, certificate: Path | None, *, as_json: bool) -> list[str]:

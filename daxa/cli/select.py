@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from daxa.query import Mission
     from daxa.query.tables.snapshot import Freshness
 
-__all__ = ["COMMAND", "accepted", "run_and_release", "select", "settle"]
+__all__ = ["COMMAND", "accepted", "can_ask", "not_accepted", "run_and_release", "select", "settle"]
 
 COMMAND = ConditionsCommand
 
@@ -110,6 +110,7 @@ def settle(
     yes: bool,
     as_json: bool,
     dry_run: bool = False,
+    show_only: bool = False,
     then_release: bool = False,
     message: str = "",
     jobs: int | None = None,
@@ -127,6 +128,8 @@ def settle(
         Show records.
     dry_run
         Show also what the next run would do, and write nothing.
+    show_only
+        Do not ask, and write nothing.
     then_release, message, jobs, executor
         Then run the archive, with this many tasks at once and there, and make a release with this title.
 
@@ -141,6 +144,8 @@ def settle(
         return
     if not plan:
         note("nothing changes")
+    elif show_only:
+        return
     elif accepted(yes=yes, as_json=as_json):
         commit = plan.apply()
         note(f"committed as {commit[:12]}" + ("" if then_release else "\nnext: `daxa run`"))
@@ -170,16 +175,25 @@ def accepted(*, yes: bool, as_json: bool, question: str = "Write and commit this
     """
     if yes:
         return True
-    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ArchiveError(
-            "not-accepted",
-            "the change was only shown, nothing was written",
-            remedy="run the same command with --yes to write and commit it",
-        )
+    if not can_ask(as_json=as_json):
+        raise not_accepted()
     if not typer.confirm(question, err=True):
         note("nothing was written")
         raise typer.Exit(1)
     return True
+
+
+def can_ask(*, as_json: bool) -> bool:
+    """Whether there is somebody to ask."""
+    return not as_json and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def not_accepted(command: str = "") -> ArchiveError:
+    """The error to raise where nobody can be asked; `command` is the one that accepts."""
+    remedy = (
+        f"to write and commit it: `{command}`" if command else "run the same command with --yes to write and commit it"
+    )
+    return ArchiveError("not-accepted", "the change was only shown, nothing was written", remedy=remedy)
 
 
 def _warn_without_branch(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from daxa.cli.completion import complete_mission
 from daxa.cli.consent import TrustServices, remember_consent
 from daxa.cli.options import DryRun, Executor, Jobs, Missions, ThenRelease, Title
 from daxa.cli.plan import show_forecast
-from daxa.cli.select import accepted, run_and_release, settle
+from daxa.cli.select import accepted, can_ask, not_accepted, run_and_release, settle
 from daxa.cli.show import note, progress, progress_of_missions, show_json, show_text, size_text
 
 if TYPE_CHECKING:
@@ -70,16 +71,28 @@ def update(
     chosen = named_missions(archive.config, [*(missions or ()), *(names or ())])
     with progress_of_missions(chosen or list(archive.config.missions)) as observe:
         plan = archive.update(chosen, observe=observe)
-    settle(plan, yes=yes, as_json=as_json, dry_run=dry_run)
+    # Where nobody can be asked, both parts are shown before the answer that is missing is an error.
+    show_only = not (yes or dry_run or can_ask(as_json=as_json))
+    settle(plan, yes=yes, as_json=as_json, dry_run=dry_run, show_only=show_only)
+    waiting = bool(plan)
     if files:
         with progress("compare", "files") as watch:
             found = archive.redelivered(chosen, observe=watch)
-        _settle_files(found, yes=yes, as_json=as_json, dry_run=dry_run, keep_old=keep_old)
+        left = show_only and (waiting or not keep_old)
+        _settle_files(found, yes=yes, as_json=as_json, dry_run=dry_run, keep_old=keep_old, show_only=left)
+        waiting |= bool(found) and not keep_old
+    if show_only and waiting:
+        switches = {"--no-files": not files, "--keep-old": keep_old, "--release": then_release, "--json": as_json}
+        options = [*(f"--mission {name}" for name in chosen), *(name for name, given in switches.items() if given)]
+        options += [f"--message {shlex.quote(message)}"] if message else []
+        raise not_accepted(" ".join(["daxa update", *options, "--yes"]))
     if then_release and not dry_run:
         run_and_release(archive.root, message, jobs, executor, as_json=as_json)
 
 
-def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool, keep_old: bool) -> None:
+def _settle_files(
+    found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool, keep_old: bool, show_only: bool
+) -> None:
     """Show which files were replaced, and take the new ones, or keep the old ones for good."""
     for why in found.failed[:_SHOWN]:
         note(f"not compared: {why}")
@@ -91,7 +104,7 @@ def _settle_files(found: Redelivery, *, yes: bool, as_json: bool, dry_run: bool,
             show_text("\n".join(f"  {_line(file)}" for file in one.files[:_SHOWN]))
         if len(found.observations) > _SHOWN:
             show_text(f"... and {len(found.observations) - _SHOWN} more observations (--json lists all)")
-    if not found:
+    if not found or show_only:
         return
     if dry_run:
         if not keep_old:

@@ -16,12 +16,11 @@ from typing import Any
 
 from daxa.archive import dvc, git
 from daxa.archive.check import check_parameters, check_versions
-from daxa.archive.config import ArchiveConfig, LockedSoftware, load_config, steps_of
+from daxa.archive.config import ArchiveConfig, load_config, steps_of
 from daxa.archive.gate import check_archive
 from daxa.archive.layout import Layout
-from daxa.archive.software import load_software
+from daxa.archive.software import RandomKinds, load_software, random_kinds
 from daxa.archive.upstream import collect_provenance
-from daxa.backends.randomised import randomised_here
 from daxa.errors import ArchiveError, DataError
 from daxa.publish.releases.release_environment import compare_environments, environment_at, installed_environment
 from daxa.publish.remaking.certificate import (
@@ -166,10 +165,10 @@ def remake_release(
     locked = load_software(layout)
     made, upstream = _make(layout, config, recorded, scope, observe)
     found = list(_verdicts(recorded, made, scope, upstream))
-    random_kinds = _random_kinds(config, locked)
-    found = [_explained(layout, originals, one, recorded, random_kinds) for one in found]
+    at_random = random_kinds(config, locked)
+    found = [_explained(layout, originals, one, recorded, at_random) for one in found]
     if originals is not None:
-        found = judge_derived(found, (originals, layout), lambda one: _is_randomised(one, random_kinds))
+        found = judge_derived(found, (originals, layout), lambda one: _is_randomised(one, at_random))
     causes = {
         (mission, obs_id): _causes(recorded.ledgers[mission], made[mission], obs_id)
         for mission, chosen in scope.chosen.items()
@@ -300,33 +299,20 @@ def _causes(
     return list(causes)
 
 
-RandomKinds = Mapping[tuple[str, str], frozenset[str]]
-
-
-def _random_kinds(config: ArchiveConfig, locked: Mapping[tuple[str, str], LockedSoftware]) -> RandomKinds:
-    """Kinds of products of each mission and step that are never the same twice."""
-    steps = steps_of(config)
-    backends = {
-        mission: {step: one.backend for (other, step), one in locked.items() if other == mission}
-        for mission in config.missions
-    }
-    return {(mission, step): randomised_here(backends[mission], step, steps) for mission, step in locked}
-
-
 def _explained(
-    layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded, random_kinds: RandomKinds
+    layout: Layout, originals: Layout | None, one: FileVerdict, recorded: Recorded, at_random: RandomKinds
 ) -> FileVerdict:
     """Describe how a file differs from the one of the release, if that is here."""
     if one.verdict != "different" or one.recorded is None or one.found is None or one.step in recorded.fetching:
         return one
     if originals is None:
         noise = "; it is made with random numbers, and only the data of the release could show whether this is noise"
-        return replace(one, how=one.how + noise) if _is_randomised(one, random_kinds) else one
+        return replace(one, how=one.how + noise) if _is_randomised(one, at_random) else one
     paths = [place.products(one.mission, one.step) / one.obs_id / one.path for place in (originals, layout)]
     try:
         if file_digests(paths[0]).sha256 != one.recorded.sha256:
             return one
-        compared = compare_files(*paths, randomised=_is_randomised(one, random_kinds))
+        compared = compare_files(*paths, randomised=_is_randomised(one, at_random))
     except (OSError, DataError):
         return one
     verdict: RemadeVerdict = "different"
@@ -335,9 +321,9 @@ def _explained(
     return replace(one, verdict=verdict, how="; ".join(map(str, compared.differences))[:500] or one.how)
 
 
-def _is_randomised(one: FileVerdict, random_kinds: RandomKinds) -> bool:
+def _is_randomised(one: FileVerdict, at_random: RandomKinds) -> bool:
     try:
-        return parse_product(one.path).kind in random_kinds.get((one.mission, one.step), ())
+        return parse_product(one.path).kind in at_random.get((one.mission, one.step), ())
     except DataError:
         return False
 

@@ -160,6 +160,7 @@ RUNNING = {
     "add": ["xmm", "--obs", "0404910601"],
     "drop": ["xmm"],
     "update": [],
+    "recreate": ["a907.bundle", "again"],
 }
 
 

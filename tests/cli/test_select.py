@@ -126,6 +126,24 @@ def test_an_unchanged_selection_is_reported_and_makes_no_commit(archive, capsys)
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_an_update_without_anybody_to_ask_shows_all_of_it_and_says_what_accepts_it(
+    archive, observatory, capsys, monkeypatch
+):
+    from daxa.fetch.replaced_files import Replaced
+    from daxa.stages import redelivery
+
+    serve(observatory, tables(FIRST, SECOND, THIRD))
+    replaced = redelivery.Redelivered("xmm", FIRST, (Replaced("a.FTZ", "withdrawn", old_size=1),))
+    found = redelivery.Redelivery(archive.root, (replaced,))
+    monkeypatch.setattr(redelivery, "find_redelivered", lambda *args, **options: found)
+    assert main(["update", "xmm", "--release", "--message", "more fields"]) == 5
+    shown = capsys.readouterr()
+    assert f"  + {THIRD}" in shown.out
+    assert f"xmm {FIRST}: the archive has replaced 1 of its files" in shown.out
+    assert "`daxa update --mission xmm --release --message 'more fields' --yes`" in shown.err
+    assert commits(archive) == 1
+
+
 def test_an_update_adds_what_is_new_and_says_what_changed(archive, observatory, capsys):
     serve(observatory, tables(FIRST, SECOND, THIRD, FAR, duration=25000.0))
     assert main(["select"]) == 0, "the table at hand is used"
@@ -133,7 +151,7 @@ def test_an_update_adds_what_is_new_and_says_what_changed(archive, observatory, 
     shown = capsys.readouterr()
     assert f"  + {THIRD}  RXCJ0958-1103" in shown.out
     assert f"  ~ {FIRST}  exposure: 20470 -> 25000" in shown.out
-    assert "--yes" in shown.err
+    assert "`daxa update --yes`" in shown.err
     assert ids(archive) == [SECOND, FIRST]
     assert commits(archive) == 1
     assert main(["update", "xmm", "--yes", "--json"]) == 0

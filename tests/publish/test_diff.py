@@ -7,17 +7,24 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 import daxa
 from daxa.archive import git
+from daxa.archive.config import load_config
 from daxa.archive.layout import Layout
+from daxa.archive.software import load_software, random_kinds
 from daxa.cli import main
 from daxa.errors import ArchiveError, DataError
+from daxa.publish.comparing import diff
+from daxa.publish.comparing.contents_here import ContentFinder
 from daxa.publish.comparing.diff import compare_revisions, diff_archive
 from daxa.publish.comparing.diff_page import diff_lines, diff_page
 from daxa.publish.comparing.revisions import NOTHING, WORKING_TREE, read_revision
 from daxa.run.ledger import read_ledger, write_ledger
+from daxa.run.task import ProductFile
 from tests.publish.workshop import FIRST, SECOND, THIRD, deceive, observation, set_identity
 from tests.stages.archives import IDS, choose, make_archive, run, set_parameter
 
@@ -185,3 +192,30 @@ def test_observations_that_come_and_go(released):
     assert [(one.obs_id, one.change, one.causes[0].kind) for one in found.observations] == [(SECOND, "added", "new")]
     back = diff_archive(layout, "HEAD", "v1.0.0")
     assert [(one.obs_id, one.change) for one in back.observations] == [(SECOND, "removed")]
+
+
+def test_noise_is_no_difference_in_versions_of_which_only_the_cache_has_the_files(archive, tmp_path, monkeypatch):
+    """An object in DVC's cache has neither a name nor a manifest that say what it is."""
+    counts = np.random.default_rng(1).poisson(9.0, (2, 40, 40))
+    place, name = ("xmm", "images", IDS[0]), "obsid1-instM1-subexp1-en0.5_2.0keV-image.fits"
+    sides = [ProductFile(name, 1, str(at) * 64, "") for at in range(2)]
+    for side, data in zip(sides, counts, strict=True):
+        header = fits.Header([("BUNIT", "count")])
+        fits.PrimaryHDU(data.astype("i4"), header).writeto(tmp_path / side.sha256[:30])
+    monkeypatch.setattr(ContentFinder, "_find", lambda self, place, file, commit: tmp_path / file.sha256[:30])
+    software = archive.software.read_text()
+    sas = software.replace('[xmm.events]\nbackend = "native"', '[xmm.events]\nbackend = "sas"')
+    assert sas != software
+    verdicts = {}
+    for text in (software, sas):
+        archive.software.write_text(text)
+        kinds = random_kinds(load_config(archive), load_software(archive))
+        finder = ContentFinder(archive, ("", ""), most=5, at_random=[kinds])
+        verdicts[text] = finder.compare(place, *sides)[0]
+    assert verdicts == {software: "different", sas: "equal within counting noise"}
+    # Which is what a difference of two versions goes by.
+    given = []
+    monkeypatch.setattr(diff, "ContentFinder", lambda *args, at_random, **options: given.append(at_random) or finder)
+    diff_archive(archive, "v1.0.0")
+    ((before, now),) = given
+    assert ("image" in before["xmm", "images"], "image" in now["xmm", "images"]) == (False, True)

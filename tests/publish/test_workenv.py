@@ -99,6 +99,14 @@ def test_without_uv_another_python_is_an_error_with_a_remedy(tmp_path, programs)
     assert programs == []
 
 
+def test_a_python_that_uv_cannot_get_is_named(tmp_path, programs, monkeypatch):
+    monkeypatch.setattr(workenv.shutil, "which", lambda name: "/bin/uv")
+    monkeypatch.setattr(workenv, "run_program", lambda argv, **options: SimpleNamespace(code=2, output="dns error"))
+    with pytest.raises(ConfigError, match=r"3\.99\.1.*dns error") as caught:
+        make_environment(plan_environment({**RECORDED, "python": "3.99.1"}, OWN), tmp_path / "env")
+    assert "Python 3.99.1 on your PATH" in caught.value.remedy
+
+
 def test_a_failed_installation_is_started_again(tmp_path, programs, monkeypatch):
     whole = workenv.run_program
 

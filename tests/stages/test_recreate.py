@@ -601,13 +601,45 @@ def test_the_recorded_environment_is_used_where_it_is_another_one(shell, release
     here = installed_environment()
     other = {**here, "packages": {**here["packages"], "numpy": "0.1"}}
     monkeypatch.setattr(recreation, "installed_environment", lambda: other)
+    code, _, told = shell("recreate", "../a907.bundle", "../other", "--environment", "--executor", "dask")
+    assert (code, ran) == (3, [])
+    assert "--executor local" in told, "no other machine has that environment"
+    made = []
+
+    def make(plan, place, say):
+        made.extend(plan.lines)
+        return place / "bin" / "python"
+
+    monkeypatch.setattr(recreation, "make_environment", make)
     code, *_ = shell("recreate", "../a907.bundle", "../other", "--environment", "--by", "Antonia Maury")
     assert code == 7
     ((python, arguments),) = ran
+    assert made[0].startswith("daxa-archive @ file:///"), "no index need have this daxa"
+    assert ".git/daxa/environment/daxa_archive-" in made[0]
     root = released.parent / "source" / "other"
     assert python.resolve() == root / ".git" / "daxa" / "environment" / "python" / "bin" / "python"
     assert arguments == ["../a907.bundle", "../other", "--by=Antonia Maury"]
     assert (root / "daxa.toml").is_file()
+
+
+@pytest.mark.parametrize("options", [("--executor", "slurm"), ("--jobs", "0"), ("--daxa", "daxa.whl")])
+def test_options_are_judged_before_anything_is_made(shell, released, options):
+    code, *_ = shell("recreate", "../a907.bundle", "../again", *options)
+    assert code in (2, 3)
+    assert not (released.parent / "source" / "again").exists()
+
+
+def test_the_executor_is_that_of_the_call(shell, released, monkeypatch):
+    from daxa.settings import load_settings
+
+    seen = []
+    monkeypatch.setattr(recreation, "remake_release", lambda *args, **options: seen.append(load_settings()) or stop())
+    code, *_ = shell("recreate", "../a907.bundle", "../again", "--executor", "dask", "--jobs", "1")
+    assert (code, [(one.executor, one.workers) for one in seen]) == (3, [("dask", 1)])
+
+
+def stop():
+    raise CriteriaError("stop", "enough", remedy="none")
 
 
 def test_an_archive_that_has_moved_on_is_not_taken_for_the_release(released):

@@ -6,7 +6,7 @@ the digest in the ledger: names, sizes and times prove nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,15 @@ from typing import Literal
 from daxa.archive import git
 from daxa.archive.config import load_config, settings_of
 from daxa.archive.layout import Layout
-from daxa.backends.randomised import is_randomised
-from daxa.errors import DaxaError
+from daxa.archive.software import RandomKinds
+from daxa.errors import DataError, DaxaError
 from daxa.fetch.store import Store, digest_file
 from daxa.files import read_plain, refuse_links
 from daxa.publish.dvc_outputs import listed_files, lock_digests
 from daxa.publish.remote import MOST_BYTES, find_cache
 from daxa.run.comparison import compare_files
 from daxa.run.hashes import MANIFEST
+from daxa.run.product import parse_product
 from daxa.run.steps import find_step
 from daxa.run.task import LedgerRow, ProductFile
 
@@ -84,10 +85,14 @@ class ContentFinder:
         The two versions; '' for the working tree, or for nothing.
     most
         How many files may be compared.
+    at_random
+        Which products are never the same twice, in either version: a file in DVC's cache has no manifest beside it.
     """
 
-    def __init__(self, layout: Layout, commits: tuple[str, str], *, most: int) -> None:
-        self.layout = layout
+    def __init__(
+        self, layout: Layout, commits: tuple[str, str], *, most: int, at_random: Sequence[RandomKinds] = ()
+    ) -> None:
+        self.layout, self._at_random = layout, at_random
         self.compared = self.not_compared = 0
         self._commits, self._left = commits, most
         self._cache = find_cache(layout.root)
@@ -103,7 +108,7 @@ class ContentFinder:
             if paths[0] and paths[1]:
                 self._left -= 1
                 with suppress(DaxaError, OSError):
-                    random = any(is_randomised(path) for path in paths if path)
+                    random = self._is_randomised(place, file.path)
                     found = compare_files(paths[0], paths[1], randomised=random)
                     self.compared += 1
                     names = {str(paths[0]): "the former version", str(paths[1]): "the later version"}
@@ -112,6 +117,13 @@ class ContentFinder:
                     )
         self.not_compared += 1
         return "", ()
+
+    def _is_randomised(self, place: tuple[str, str, str], path: str) -> bool:
+        try:
+            kind = parse_product(Path(path).name).kind
+        except DataError:
+            return False
+        return any(kind in kinds.get(place[:2], ()) for kinds in self._at_random)
 
     def _find(self, place: tuple[str, str, str], file: ProductFile, commit: str) -> Path | None:
         """A file on this machine with that content."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Literal
 
 from daxa.archive.config import FORMAT, ArchiveConfig, load_config, load_parameters
 from daxa.archive.layout import Layout
-from daxa.archive.software import load_software
+from daxa.archive.software import RandomKinds, load_software, random_kinds
+from daxa.errors import ConfigError
 from daxa.publish.comparing.causes import Cause, Side, find_causes
 from daxa.publish.comparing.contents_here import ContentFinder, FileChange, changed_files
 from daxa.publish.comparing.revisions import NOTHING, Revision, read_revision, records_of
@@ -152,7 +153,10 @@ def compare_revisions(
     nothing = nullcontext(None) if before is NOTHING else records_of(layout, before, ledgers)
     with nothing as old, records_of(layout, now, ledgers) as new:
         sides = _sides(old, new, same, obs_ids)
-    finder = ContentFinder(layout, (before.commit, now.commit), most=files)
+    at_random: Sequence[RandomKinds] = ()
+    with suppress(ConfigError):  # Steps of a plugin that is not installed here.
+        at_random = [random_kinds(side.state.config, side.software) for side in sides]
+    finder = ContentFinder(layout, (before.commit, now.commit), most=files, at_random=at_random)
     found = tuple(_observations(*sides, finder))
     return ArchiveDiff(before.name, now.name, found, finder.compared, finder.not_compared)
 

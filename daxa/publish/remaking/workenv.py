@@ -139,7 +139,7 @@ def make_environment(plan: EnvironmentPlan, place: Path, say: Callable[[str], No
     place.parent.mkdir(parents=True, exist_ok=True)
     uv = shutil.which("uv")
     say(f"installing Python {plan.python} and {number_of(len(plan.lines), 'package')} with {'uv' if uv else 'pip'}")
-    _run(_creation(plan, place, uv))
+    _create(plan, place, uv)
     _install(plan.lines, plan.wheels, place, uv)
     left = _install_what_these_need(plan.left_out, place, uv)
     if left:
@@ -169,17 +169,26 @@ def _name(line: str) -> str:
     return line.partition("==")[0]
 
 
-def _creation(plan: EnvironmentPlan, place: Path, uv: str | None) -> Sequence[str]:
-    if uv:
-        return [uv, "venv", "--quiet", "--no-config", "--python", plan.python, str(place)]
+def _create(plan: EnvironmentPlan, place: Path, uv: str | None) -> None:
     here = ".".join(map(str, sys.version_info[:2]))
-    if plan.python.split(".")[:2] != here.split("."):
+    if uv:
+        ended = _ended([uv, "venv", "--quiet", "--no-config", "--python", plan.python, str(place)])
+        if ended.code:
+            raise ConfigError(
+                "no-python",
+                f"the release was made with Python {plan.python}, which is not on this machine and uv cannot get: "
+                f"{ended.output.strip()[-_LAST:]}",
+                remedy=f"put Python {plan.python} on your PATH (from pyenv, conda or your system), then run the same "
+                "command again",
+            )
+    elif plan.python.split(".")[:2] != here.split("."):
         raise ConfigError(
             "no-python",
             f"the release was made with Python {plan.python}, but this is Python {here}",
             remedy="install uv (`pip install uv`), which installs any version of Python, or run daxa with that version",
         )
-    return [sys.executable, "-P", "-m", "venv", str(place)]
+    else:
+        _run([sys.executable, "-P", "-m", "venv", str(place)])
 
 
 def _install(lines: Sequence[str], wheels: Sequence[str], place: Path, uv: str | None) -> None:

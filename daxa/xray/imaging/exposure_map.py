@@ -213,7 +213,7 @@ def dither_kernel(shifts: np.ndarray, weights: np.ndarray) -> list[tuple[int, in
     the footprint as it is, not lend a percent of exposure to the pixels around it.
     """
     whole, where = np.unique(np.rint(shifts).astype(int), axis=0, return_inverse=True)
-    counts = np.bincount(where, weights)
+    counts = np.bincount(where.ravel(), weights)  # numpy 2.0.0 gives a column.
     kept = counts >= _LEAST_WEIGHT * counts.max()
     shares = counts[kept] / counts[kept].sum()
     return [(int(dx), int(dy), float(share)) for (dx, dy), share in zip(whole[kept], shares, strict=True)]
