@@ -164,6 +164,9 @@ class Link:
         Time limit of one call.
     apart
         Whether it treats parts of its own, whatever became of those of the links before.
+    refuses
+        For parameters whose values the tool's table cannot judge: a function from a user's value to what to write
+        instead, '' for a good one.
     """
 
     name: str
@@ -174,6 +177,7 @@ class Link:
     wired: tuple[str, ...] = ()
     seconds: float = 6 * 3600.0
     apart: bool = False
+    refuses: Mapping[str, Callable[[object], str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ def _check(suite: str, link: Link, key: str, value: object) -> tuple[str, str, s
     if key in link.wired:
         return "bad-parameter", f"{key} is set by daxa, which passes files from call to call", f"leave {key} out"
     problems = [_problem(tool, one, value) for one in forms]
+    if key in link.refuses and not all(problems):
+        problems = [link.refuses[key](value)]
     if all(problems):
         return "bad-parameter", f"{value!r:.100} cannot be used for {key}", f"{problems[-1]} for {key}"
     return None

@@ -27,6 +27,9 @@ _BINS = "14-20,20-24,24-35,35-50,50-75,75-100,100-150,150-195"
 _ENERGIES = (14.0, 200.0)
 """What the histograms cover, keV."""
 
+_MOST_BINS = 80
+"""Energies that a histogram has; the smallest are those of 20."""
+
 _ENERGY = r"\d{1,3}(?:\.\d{1,3})?"
 _LIST = re.compile(rf"{_ENERGY}-{_ENERGY}(?:,{_ENERGY}-{_ENERGY})*", re.ASCII)
 
@@ -37,6 +40,8 @@ _NEEDED = (
 """Detectors that were on and their offsets, attitude, orbit and star tracker.  Without the second and third of them,
 batsurvey would ask a data base that only its makers have."""
 
+_SURVEY = "obs/bat/survey/"
+
 _SCREENED = {
     "dpi1_failed": "no histogram lies within its good times",
     "dpi2_failed": "no histogram lies within the times of stable pointing",
@@ -46,16 +51,19 @@ _SCREENED = {
 }
 """Codes of pointings that were left out for what the data are; any other code means that a task failed."""
 
-_POINTING = re.compile(r".*/point_(\d{11})[._][^/]*", re.ASCII)
-"""Year, day of the year, hour and minute of its begin."""
+_POINTING = re.compile(
+    r".*/point_(\d{11})/point_\1_(?:status\.txt|pnt\.gti|\d{1,2}\.(?:cat|img|var))", re.ASCII | re.DOTALL
+)
+"""Year, day of the year, hour and minute of its begin; other names in its directory are not those of its results."""
 
-_CODE = re.compile(r'status="(\w+)";code="([^"]*)"')
+_CODE = re.compile(r'status="(\w{1,20})";code="([\w.-]{1,40})"', re.ASCII)
 _KINDS = {"catalogue": "batsources", "times": "batgti", "image": "batimage", "noise": "batnoise"}
 
 
 def _survey(known: Known) -> list[CallPlan]:
     """One call for the observation, with a part of its own beside other instruments, which may then go without it."""
-    if INSTRUMENT not in known.instruments:
+    beside = len(known.instruments) > 1
+    if INSTRUMENT not in known.instruments or (beside and not any(path.startswith(_SURVEY) for path in known.inputs)):
         return []
     obs_id = known.task.obs_id
     if missing := [name for one in _NEEDED if f"obs/{(name := one.format(obs_id=obs_id))}" not in known.inputs]:
@@ -65,40 +73,77 @@ def _survey(known: Known) -> list[CallPlan]:
             remedy="choose other instruments, or leave the observation out of the selection",
         )
     values = {"indir": "obs", "outdir": "survey", "elimits": _limits(known)}
-    return [CallPlan(values, INSTRUMENT if len(known.instruments) > 1 else "")]
+    return [CallPlan(values, INSTRUMENT if beside else "")]
+
+
+def _bins(text: object) -> list[float]:
+    """The edges of bins, each with its lower and upper energy; none where they cannot be used."""
+    if not isinstance(text, str) or text.count(",") >= _MOST_BINS or not _LIST.fullmatch(text):
+        return []
+    edges = [float(one) for one in re.split("[-,]", text)]
+    whole = all(lo < hi for lo, hi in zip(edges[::2], edges[1::2], strict=True))
+    apart = all(hi <= lo for hi, lo in zip(edges[1:-1:2], edges[2::2], strict=True))
+    return edges if whole and apart and _ENERGIES[0] <= edges[0] and edges[-1] <= _ENERGIES[1] else []
+
+
+def _refuse_bins(text: object) -> str:
+    """What to write instead of bins that cannot be used."""
+    if _bins(text):
+        return ""
+    lo, hi = _ENERGIES
+    return f'write at most {_MOST_BINS} bins in ascending order from {lo:g} to {hi:g} keV, such as "14-24,24-50,50-100"'
 
 
 def _limits(known: Known) -> str:
     """First and last energy of the bins: total rates are judged between them, which must be edges of bins."""
     given = (json.loads(known.task.parameters).get("heasoft") or {}).get(_LINK) or {}
     text = given.get("energybins", _BINS)
-    edges = [float(one) for one in re.split("[-,]", text)] if isinstance(text, str) and _LIST.fullmatch(text) else []
-    whole = edges and all(lo < hi for lo, hi in zip(edges[::2], edges[1::2], strict=True))
-    apart = all(hi <= lo for hi, lo in zip(edges[1:-1:2], edges[2::2], strict=True))
-    if not (whole and apart and _ENERGIES[0] <= edges[0] and edges[-1] <= _ENERGIES[1]):
+    if not (edges := _bins(text)):
         raise NotPossible(
             "energy-bins",
-            f"energybins of {_LINK} is {text!r:.100}, which are not bins in ascending order from {_ENERGIES[0]:g}"
-            f" to {_ENERGIES[1]:g} keV",
-            remedy='write such as energybins = "14-24,24-50,50-100,100-195" in [events.heasoft.batsurvey]',
+            f"{text!r:.100} cannot be used for energybins of {_LINK}",
+            remedy=f"{_refuse_bins(text)} for it in [events.heasoft.{_LINK}]",
         )
     return f"{edges[0]:g}-{edges[-1]:g}"
 
 
 def _pointing(path: str) -> str:
+    """The pointing of a file; '' for a name that batsurvey does not give."""
     found = _POINTING.fullmatch(path)
     return found[1] if found else ""
 
 
+def _shown(path: str) -> str:
+    return re.sub(r"[^\w.-]", "?", path.rpartition("/")[2], flags=re.ASCII)[:60]
+
+
 def _codes(known: Known) -> dict[str, str]:
     """What became of each pointing: ``ok``, or why it has no catalogue."""
-    made = {_pointing(path) for _, path in known.outputs(_LINK, "catalogue")}
-    codes = {}
+    made = {_pointing(path) or _shown(path): path for _, path in known.outputs(_LINK, "catalogue")}
+    codes = dict.fromkeys(made, "no status")
     for _, path in known.outputs(_LINK, "status"):
-        name, found = _pointing(path), _CODE.match(known.facts.text(path))
-        good = found is not None and found[1] == "SUCCESS" and name in made
-        codes[name] = "ok" if good else found[2] if found and found[1] != "SUCCESS" else "no catalogue"
+        if not (name := _pointing(path)):
+            codes[_shown(path)] = "unknown name"
+            continue
+        found = _CODE.match(known.facts.text(path))
+        status, code = found.groups() if found else ("", "no status")
+        if status == "SUCCESS":
+            code = _code_of_catalogue(known, made.get(name, ""))
+        codes[name] = "no reason" if code == "ok" and status != "SUCCESS" else code
     return codes
+
+
+def _code_of_catalogue(known: Known, path: str) -> str:
+    """``ok`` for a table with rates, or without rows."""
+    header = known.facts.header(path) if path else {}
+    if "NAXIS2" not in header or "TFIELDS" not in header:
+        return "no catalogue"
+    columns = {str(value).strip() for name, value in header.items() if name.startswith("TTYPE")}
+    return "ok" if not header["NAXIS2"] or "RATE" in columns else "no rates"
+
+
+def _without(known: Known) -> str:
+    return f'failing = "{FAILING[1]}" in [{known.task.step}.obs."{known.task.obs_id}"]'
 
 
 def bat_products(known: Known) -> Iterator[ChainProduct]:
@@ -127,18 +172,18 @@ def bat_products(known: Known) -> Iterator[ChainProduct]:
         raise CallError(
             f"heasoft.{_LINK}.pointingFailed",
             f"{known.task.mission} {obs_id}: {_LINK} failed for its pointing {', '.join(failed)}",
-            remedy='see in its log what failed; or do without such pointings: failing = "leave out" in '
-            f'[events.obs."{obs_id}"]',
+            remedy=f"see in its log what failed; or do without such pointings: {_without(known)}",
         )
     good = {name for name, code in codes.items() if code == "ok"}
     if not good:
         if len(known.instruments) > 1 and not stops:
             return
         reasons = (f"{name}: {_SCREENED.get(code, code)}" for name, code in sorted(codes.items()))
+        without = f"; or do without the BAT: {_without(known)}" if len(known.instruments) > 1 else ""
         raise DataError(
             "no-exposure",
             f"{known.task.mission} {obs_id}: no pointing of the BAT is good ({'; '.join(reasons)})",
-            remedy=f"see the thresholds in [events.heasoft.{_LINK}], or leave the observation out",
+            remedy=f"see the thresholds in [events.heasoft.{_LINK}], or leave the observation out{without}",
         )
     for output, kind in (("pointings", "batpointings"), ("gti", "batgti")):
         for _, path in known.outputs(_LINK, output):
@@ -170,6 +215,8 @@ LINKS = (
             *("pulserfile", "fltpulserfile", "residfile", "baterebin_opts"),
             *("attitude_pattern", "sao_pattern", "go_pattern", "de_pattern"),
         ),
+        apart=True,
+        refuses={"energybins": _refuse_bins},
     ),
 )
 """It needs nothing of the other instruments."""

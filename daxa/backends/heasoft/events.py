@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from daxa.backends.adopting import identify
 from daxa.backends.chains import CallPlan, Chain, ChainProduct, Known, Link
+from daxa.backends.chains.tool_settings import FAILING
 from daxa.backends.heasoft.bat import LINKS as BAT_LINKS
 from daxa.backends.heasoft.bat import bat_products
 from daxa.backends.heasoft.uvot import LINKS, uvot_products
@@ -207,7 +208,8 @@ def _xrtpipeline(known: Known) -> list[CallPlan]:
 
 def _swift_products(known: Known) -> list[ChainProduct]:
     found = [*uvot_products(known), *bat_products(known)]
-    if found and "XRT" not in known.instruments:
+    leaves_out = known.parameters["failing"] == FAILING[1]
+    if found and ("XRT" not in known.instruments or (leaves_out and not _lists(known, "xrtpipeline"))):
         return found
     return [*_products("xrtpipeline", ("expmap",))(known), *found]
 

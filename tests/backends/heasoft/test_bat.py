@@ -9,9 +9,10 @@ import pytest
 from astropy.io import fits
 
 from daxa.backends import find_backend
-from daxa.backends.tools.command import arguments, make_call, parse_arguments
+from daxa.backends.tools.command import arguments, make_call
 from daxa.backends.tools.reading import read_suite, read_tool
 from daxa.backends.tools.verdict import judge
+from daxa.backends.tools.written_calls import parse_arguments
 from daxa.errors import CallError, DataError, NotPossible
 from daxa.run.product import KINDS, parse_product
 from tests.backends.conftest import prefix_of
