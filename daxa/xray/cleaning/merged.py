@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -207,7 +207,8 @@ def merge_events(
     EventList
         The merged list.  Events are in the order of time; good times are the union, tables
         EXPOSUnn, BADPIXnn and STDGTInn hold the rows of all parts, every other table and card is
-        that of the first part, but for measurements that differ, and MERGED names the exposures.
+        that of the first part, but for measurements that differ, MERGED names the
+        exposures, and what was taken for granted of any part is (ASSUMEn).
 
     Raises
     ------
@@ -234,7 +235,8 @@ def merge_events(
     joined = path.with_name(path.name + ".parts")
     try:
         _join(joined, parts)
-        whole = open_events(joined)
+        assumed = dict.fromkeys(text for events in lists for text in events.assumptions)
+        whole = replace(open_events(joined), assumptions=tuple(assumed))
         added = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
         write_clean_events(path, whole, Cut(rules, gtis), {**added, **cards})
     finally:

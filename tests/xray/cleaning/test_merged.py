@@ -133,8 +133,11 @@ def test_what_was_measured_in_a_part_is_not_said_of_the_whole(real_data, tmp_pat
         path = tmp_path / f"{number}.fits"
         write_clean_events(path, events, cut, {key: (value, "") for key, value in cards.items()})
         part = open_events(path)
-        parts.append((part, Cut((), part.gtis)))
-    header = merge_events(tmp_path / "merged.fits", parts, {}).header
+        parts.append((replace(part, assumptions=("both", f"only {number}")), Cut((), part.gtis)))
+    merged = merge_events(tmp_path / "merged.fits", parts, {})
+    # Each of these parts brings the frames of the whole: what is said of the live time follows.
+    assert merged.assumptions[:3] == ("both", "only 0", "only 1")
+    header = merged.header
     assert (header["FLAREBIN"], header["ANOMFL4"]) == (100.0, "G")
     assert not {"FLRLO1", "FLREX1", "FLAREKEP", "ANOMFL2"} & set(header)
 
