@@ -46,6 +46,7 @@ _SHARED = {
     "SCRCHAN1": "first channel that is kept",
     "SCRCHAN2": "last channel that is kept",
     "SCREXPR": "",
+    "SCREENIN": "",
 }
 """Cards that a merged list keeps if its exposures agree."""
 
@@ -121,11 +122,15 @@ def _merge(made: Sequence[ExposureTask], energy: tuple[float, float] | None) -> 
         cards["FLARESTA"] = (worst, "the worst of the exposures")
     cards["GTISAME"] = (all(header.get("GTISAME") is True for header in headers), _SAME_TIMES)
     whole = ExposureTask(first.task, first.events, replace(first.product, exposure="ALL"), first.target, first.log)
-    merged = merge_events(
-        whole.path("finalevents", energy), [(events, Cut((), events.gtis)) for _, events in chosen], cards
-    )
+    path, names = whole.path("finalevents", energy), ", ".join(one.product.exposure for one, _ in chosen)
+    try:
+        merged = merge_events(path, [(events, Cut((), events.gtis)) for _, events in chosen], cards)
+    except (DataError, NotPossible) as problem:
+        # Each exposure has a list of its own, which is as good as before.
+        path.unlink(missing_ok=True)
+        first.say(f"exposures {names} are not merged: {problem.message}")
+        return
     write_gti(whole.path("gti"), merged, Cut((), merged.gtis), cards)
-    names = ", ".join(one.product.exposure for one, _ in chosen)
     good = max(ontime(merged, merged.gtis).values(), default=0.0)
     whole.say(f"exposures {names} merged: {len(merged.rows)} events, {good:.1f} s of good time")
 

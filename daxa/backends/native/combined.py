@@ -19,7 +19,9 @@ from daxa.backends.native.exposure import band_text, merged_parts, picture_title
 from daxa.errors import DataError, NotPossible
 from daxa.run.product import Product
 from daxa.run.task import Task
+from daxa.xray.cleaning.spans import clock_cards, span_cards
 from daxa.xray.eventlists.cards import card_text, card_value
+from daxa.xray.eventlists.gti import union
 from daxa.xray.imaging.exposure_map import Cards, sum_unproved
 from daxa.xray.imaging.image import ImageGrid, grid_cards
 from daxa.xray.imaging.members import EventMember
@@ -153,6 +155,7 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
             if card_text(source, keyword):
                 header[keyword] = card_value(source, keyword)
                 break
+    header.update(_times(placed))
     header["INSTRUME"] = ("COMBINED", "MOSMnnnn name what was combined")
     if (subtracted := readout_subtracted(placed)) is not None:
         header["OOTCORR"] = (subtracted, "out-of-time events subtracted")
@@ -162,6 +165,17 @@ def _combined(task: Task, parts: Sequence[Part]) -> Mosaic:
         header[f"MOSE{number:04d}"] = (how["EXPMETH"][0], "how its exposure map was made")
     header.update(sum_unproved({key: value for key, (value, _) in how.items()} for _, how in parts))
     return replace(made, header=header)
+
+
+def _times(members: Sequence[EventMember]) -> fits.Header:
+    """From when to when any of the exposures has good time, where all of them are on one clock."""
+    header, first = fits.Header(), members[0].events
+    if all(one.events.clock == first.clock for one in members):
+        whole = {number: union(*one.cut.gtis.values()) for number, one in enumerate(members)}
+        if first.clock.system:
+            header["TIMESYS"] = (first.clock.system, "time system")
+        header.update(clock_cards(first) | span_cards(first, whole))
+    return header
 
 
 def _draw(task: Task, made: Mosaic, count: int, band: tuple[float, float], path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,12 @@ _PARTS = (re.compile(r"nu\d{11}[AB](\d\d)_"), re.compile(r"acisf\d{5}\w*_(e[12])
 _POINTING = ("RA_PNT", "DEC_PNT", "PA_PNT")
 _APART, _TURNED = 30.0, 0.5
 """Arcsec and degrees by which pointing and roll may differ: vignetting at 15 arcmin changes by some percent then."""
+
+_OF_PARTS = re.compile(r"FLR(?:LO|HI|EX|ER)\d+", re.ASCII)
+"""What flares left in each band of a part: of the whole it has to be measured."""
+
+_MEASURED = re.compile(r"FLAR\w{1,4}|ANOM(?:FL|HR|HE)\d+", re.ASCII)
+"""Further measurements of a cleaned list, which hold for the whole where those of all parts are equal."""
 
 _TOGETHER = re.compile(r"EXPOSU\d\d|BADPIX(?:\d\d)?|STDGTI\d\d", re.ASCII)
 """Tables whose rows all parts contribute."""
@@ -201,7 +207,8 @@ def merge_events(
     EventList
         The merged list.  Events are in the order of time; good times are the union, tables
         EXPOSUnn, BADPIXnn and STDGTInn hold the rows of all parts, every other table and card is
-        that of the first part, and MERGED names the exposures.
+        that of the first part, but for measurements that differ, MERGED names the
+        exposures, and what was taken for granted of any part is (ASSUMEn).
 
     Raises
     ------
@@ -228,7 +235,8 @@ def merge_events(
     joined = path.with_name(path.name + ".parts")
     try:
         _join(joined, parts)
-        whole = open_events(joined)
+        assumed = dict.fromkeys(text for events in lists for text in events.assumptions)
+        whole = replace(open_events(joined), assumptions=tuple(assumed))
         added = {"MERGED": (",".join(events.exposure for events in lists), "exposures that were merged")}
         write_clean_events(path, whole, Cut(rules, gtis), {**added, **cards})
     finally:
@@ -295,9 +303,12 @@ def _rows_of_all(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
 
 
 def _widened(header: fits.Header, lists: Sequence[EventList]) -> fits.Header:
-    """The first header, with start and end of the whole."""
+    """The first header, with start and end of the whole, and without what was measured in a part."""
     wide = header.copy()
     headers = [events.header for events in lists]
+    for key in [key for key in wide if _OF_PARTS.fullmatch(key) or _MEASURED.fullmatch(key)]:
+        if _OF_PARTS.fullmatch(key) or len({card_text(own, key) for own in headers}) > 1:
+            del wide[key]
     for number, text, extreme in (("TSTART", "DATE-OBS", np.argmin), ("TSTOP", "DATE-END", np.argmax)):
         if all(number in own for own in headers):
             chosen = headers[int(extreme([card_number(own, number) for own in headers]))]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.time import Time
 
 from daxa.backends.native.combined import combine, on_one_grid
 from daxa.run.task import Task
@@ -56,6 +57,11 @@ def test_other_pixels_of_the_sky_are_binned_again(cameras, tmp_path):
     assert "CDELT1L" not in header
     assert header["VIGNET"] is False
     described = fits.getheader(made["combinedexpmap.fits"])
+    edges = np.concatenate([good.ravel() for one in members for good in one.cut.gtis.values()])
+    assert (header["TSTART"], header["TSTOP"]) == pytest.approx((edges.min(), edges.max()), abs=1e-6)
+    start = Time(header["MJDREFI"] + header["MJDREFF"], edges.min() / 86400, format="mjd", scale="tt")
+    assert (header["DATE-OBS"], header["TIMESYS"]) == (start.isot, "TT")
+    assert header["MJD-OBS"] == pytest.approx(start.mjd, abs=1e-9)
     assert (described["UNVERIF"], described["UNVERERR"]) == ("pn above 2 keV", 0.08)
     area = sum(one.exposure.sum(dtype=float) for one in members)
     assert fits.getdata(made["combinedexpmap.fits"]).sum(dtype=float) == pytest.approx(area, rel=1e-3)

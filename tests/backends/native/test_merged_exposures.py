@@ -63,6 +63,7 @@ def test_the_merged_list_holds_the_events_of_both(made):
     assert len(lists["ALL"].rows) == len(lists["S001"].rows) + len(lists["S003"].rows)
     assert lists["ALL"].header["MERGED"] == "S001,S003"
     assert lists["ALL"].header["SCREENED"] == "standard"
+    assert lists["ALL"].header["SCREENIN"] == lists["S001"].header["SCREENIN"] != "none"
     for chip, good in lists["ALL"].gtis.items():
         parts = gti.union(lists["S001"].gtis[chip], lists["S003"].gtis[chip])
         np.testing.assert_allclose(gti.total(good), gti.total(parts), atol=1e-6)
@@ -91,6 +92,24 @@ def test_exposures_of_two_filters_stay_apart(real_data, tmp_path):
     assert set(names(target, "finalevents")) == {"S001", "S003"}
     assert "filter is" in log
     assert not list(target.glob("*.parts"))
+
+
+def test_exposures_that_do_not_fit_together_are_kept_one_by_one(real_data, tmp_path):
+    fetched = lay_out(tmp_path, real_data)
+    path = tmp_path / "events" / f"{STEM}S003-en-events.fits"
+    with fits.open(path) as units:
+        place = next(number for number, unit in enumerate(units) if unit.name == "BADPIX03")
+        columns = [
+            fits.Column(one.name, "J" if one.name == "RAWX" else one.format, array=units[place].data[one.name])
+            for one in units[place].columns
+        ]
+        units[place] = fits.BinTableHDU.from_columns(columns, header=units[place].header)
+        units.writeto(tmp_path / "other.fits")
+    (tmp_path / "other.fits").replace(path)
+    target, log = run_step(fetched, "clean", tmp_path, flares="none")
+    assert set(names(target, "finalevents")) == set(names(target, "gti")) == {"S001", "S003"}
+    assert "exposures S001, S003 are not merged: the tables BADPIX03" in log
+    assert not list(target.glob("*.part*"))
 
 
 def test_of_three_exposures_the_two_that_are_alike_are_merged(real_data, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from daxa.errors import DataError, NotPossible
+from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import Cut, standard_cut
 from daxa.xray.cleaning.livetime import livetime
 from daxa.xray.cleaning.merged import check_mergeable, identity_of, merge_events
@@ -121,6 +122,24 @@ def test_a_zero_of_time_that_only_one_list_has_is_another_clock(real_data):
     for pair in ([early, shifted], [shifted, early]):
         with pytest.raises(NotPossible, match="clocks differ: the second"):
             check_mergeable(pair)
+
+
+def test_what_was_measured_in_a_part_is_not_said_of_the_whole(real_data, tmp_path):
+    events = open_events(real_data / LISTS["xmm-0404910601-m1"].path)
+    parts = []
+    for number, cut in enumerate(halves(events)):
+        measured = {"FLRLO1": 0.5, "FLREX1": 0.1 * number, "FLAREKEP": 0.5 + 0.1 * number, "FLAREBIN": 100.0}
+        cards = measured | {"ANOMFL2": "GB"[number], "ANOMFL4": "G"}
+        path = tmp_path / f"{number}.fits"
+        write_clean_events(path, events, cut, {key: (value, "") for key, value in cards.items()})
+        part = open_events(path)
+        parts.append((replace(part, assumptions=("both", f"only {number}")), Cut((), part.gtis)))
+    merged = merge_events(tmp_path / "merged.fits", parts, {})
+    # Each of these parts brings the frames of the whole: what is said of the live time follows.
+    assert merged.assumptions[:3] == ("both", "only 0", "only 1")
+    header = merged.header
+    assert (header["FLAREBIN"], header["ANOMFL4"]) == (100.0, "G")
+    assert not {"FLRLO1", "FLREX1", "FLAREKEP", "ANOMFL2"} & set(header)
 
 
 def test_bad_pixels_that_only_the_second_list_names_are_kept(real_data, tmp_path):
