@@ -177,13 +177,13 @@ class _Run:
                 if plan.part in known.left_out:
                     continue
                 if self._failures and stops and not plan.part:
-                    raise self._first_failure()  # A call for all exposures would lack that one.
+                    raise next(iter(self._failures.values()))  # A call for all exposures would be one short.
                 seen.add(plan.part)
                 known = self._try(link, plan, known)
             if self._failures and seen - {""} <= known.left_out:
-                raise self._first_failure()
+                raise next(iter(self._failures.values()))
         if self._failures and stops:
-            raise self._first_failure()
+            raise next(iter(self._failures.values()))
         self.workdir.check()
         for part, error in self._failures.items():
             print(f"left out {part}: {error.message}", file=self.log)
@@ -197,9 +197,6 @@ class _Run:
                 raise
             self._failures[plan.part] = error
             return replace(known, left_out=known.left_out | {plan.part})
-
-    def _first_failure(self) -> CallError:
-        return next(iter(self._failures.values()))
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:
