@@ -17,11 +17,12 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from daxa.errors import DataError, DaxaError
+from daxa.errors import DataError, DaxaError, StorageError
 
 __all__ = [
     "TEXT_LIMIT",
     "TOML_LIMIT",
+    "check_space",
     "errors_naming",
     "holding_lock",
     "no_link",
@@ -218,6 +219,36 @@ def refuse_links(root: Path, path: Path) -> None:
             return
         if stat.S_ISLNK(mode):
             raise _no_file(place, "a link")
+
+
+def check_space(directory: Path, needed: int, what: str, *, remedy: str) -> None:
+    """Refuse what does not fit on a disk.
+
+    Parameters
+    ----------
+    directory
+        Where it would be written; it exists.
+    needed
+        Bytes that it takes.
+    what
+        It, for the message.
+    remedy
+        What to do if there is no space.
+
+    Raises
+    ------
+    StorageError
+        ``storage.full``: fewer bytes are free.
+    """
+    from shutil import disk_usage
+
+    free = disk_usage(directory).free
+    if needed > free:
+        raise StorageError(
+            "full",
+            f"{directory} has no space for {what}: {needed / 1e6:.1f} MB are needed, and {free / 1e6:.1f} MB free",
+            remedy=remedy,
+        )
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from daxa.archive.layout import Layout
 from daxa.errors import CriteriaError, DataError, DaxaError
 from daxa.query.criteria.sample import Sample
 from daxa.query.targets import read_targets
-from daxa.records import Outcome
+from daxa.records import Observe, Outcome
 from daxa.run.executor import execute
 from daxa.run.task import Task
 from daxa.xray.imaging.exposed_field import read_field
@@ -86,7 +86,7 @@ def cover_targets(
     *,
     aperture: Aperture | None = None,
     workers: int = 0,
-    observe: Callable[[Outcome, int, int], None] = lambda outcome, ended, total: None,
+    observe: Observe = lambda outcome, ended, total: None,
 ) -> Coverage:
     """Evaluate every observation for every object.
 
@@ -248,7 +248,7 @@ def _by_observation(images: Sequence[ImageSet]) -> dict[tuple[str, str], list[Im
 Answers = dict[tuple[str, str], tuple[dict[str, np.ndarray], list[Outcome]]]
 
 
-def _one_by_one(work: CoverageTask, observe: Callable[[Outcome, int, int], None]) -> Answers:
+def _one_by_one(work: CoverageTask, observe: Observe) -> Answers:
     answers: Answers = {}
     for key in work.images:
         answers[key] = work.answer(*key)
@@ -256,7 +256,7 @@ def _one_by_one(work: CoverageTask, observe: Callable[[Outcome, int, int], None]
     return answers
 
 
-def _in_parallel(work: CoverageTask, workers: int, observe: Callable[[Outcome, int, int], None]) -> Answers:
+def _in_parallel(work: CoverageTask, workers: int, observe: Observe) -> Answers:
     answers: Answers = {}
     for mission in dict.fromkeys(mission for mission, _ in work.images):
         own = {key: images for key, images in work.images.items() if key[0] == mission}

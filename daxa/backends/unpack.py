@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import warnings
 import zlib
@@ -13,8 +14,9 @@ from typing import BinaryIO, Protocol
 
 from daxa.errors import DataError
 
-__all__ = ["unpack"]
+__all__ = ["unpack", "unpacked_name"]
 
+_PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
 _PIECE = 1 << 20
 _MOST = 1 << 30
 """Most bytes to which a file of compress may unpack: twenty times the longest list of the missions that use it."""
@@ -57,6 +59,17 @@ def unpack(source: Path, target: Path, whose: str) -> None:
             f"{whose}: {source.name} would unpack to more than {_MOST >> 20} MiB",
             remedy="fetch it again; if it is still so large, leave the observation out",
         ) from None
+
+
+def unpacked_name(name: str) -> str:
+    """The name of a file without the suffix that says how it is packed.
+
+    Examples
+    --------
+    >>> unpacked_name("P0404910601M1S001MIEVLI0000.FTZ"), unpacked_name("sw00035393001xpcw3po_cl.evt")
+    ('P0404910601M1S001MIEVLI0000', 'sw00035393001xpcw3po_cl.evt')
+    """
+    return _PACKED.sub("", name)
 
 
 class _Readable(Protocol):

@@ -18,7 +18,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from daxa.errors import DaxaError, StorageError
-from daxa.records import Outcome
+from daxa.records import Observe, Outcome
 from daxa.text import json_escaped, plain
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def show_error(error: DaxaError, *, as_json: bool = False) -> None:
 
 
 @contextmanager
-def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], None]]:
+def progress(mission: str, step: str) -> Iterator[Observe]:
     """Give an observer of a stage: a bar on a terminal, else at most one line a second and a last one."""
     if _quiet():
         yield lambda outcome, ended, total: None
@@ -130,7 +130,7 @@ def progress(mission: str, step: str) -> Iterator[Callable[[Outcome, int, int], 
         yield _lines(f"{mission} {step}")
 
 
-def counted(observe: Callable[[Outcome, int, int], None]) -> Callable[[int, int], None]:
+def counted(observe: Observe) -> Callable[[int, int], None]:
     """A counting observer, from one that `progress` gives."""
     ended_well = Outcome("", "", "", "done")
     return lambda ended, total: observe(ended_well, ended, total)
@@ -212,7 +212,7 @@ def _json_value(value: object) -> object:
     return str(value)
 
 
-def _lines(name: str) -> Callable[[Outcome, int, int], None]:
+def _lines(name: str) -> Observe:
     written, failed = -math.inf, 0
 
     def observe(outcome: Outcome, ended: int, total: int) -> None:
@@ -229,7 +229,7 @@ def _lines(name: str) -> Callable[[Outcome, int, int], None]:
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Callable[[Outcome, int, int], None]]:
+def _bar(name: str) -> Iterator[Observe]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

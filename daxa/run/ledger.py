@@ -115,9 +115,8 @@ def read_columns(path: Path, names: Collection[str], *, obs_ids: Collection[str]
     if not os.path.lexists(path):
         return empty_columns()
     table = _opened(path, partial(_choose, names, obs_ids))
-    columns = {
-        name: _values(path, table, name) for name in ("obs_id", *TEXT_COLUMNS) if name == "obs_id" or name in names
-    }
+    texts = [name for name in TEXT_COLUMNS if name in names]
+    columns = {name: _values(path, table, name) for name in ("obs_id", *texts)}
     if wanted := [name for name in FILE_COLUMNS if name in names]:
         lists = _column(path, table, "files").combine_chunks()
         files = lists.values
@@ -133,9 +132,8 @@ def _only(columns: LedgerColumns, obs_ids: Collection[str]) -> LedgerColumns:
     rows = [at for at, obs_id in enumerate(columns.obs_id) if obs_id in obs_ids]
     spans = [range(*columns.offsets[at : at + 2]) for at in rows] if columns.offsets else []
     files = [index for span in spans for index in span]
-    kept = {
-        name: [column[at] for at in rows] for name in ("obs_id", *TEXT_COLUMNS) if (column := getattr(columns, name))
-    }
+    texts = ("obs_id", *TEXT_COLUMNS)
+    kept = {name: [column[at] for at in rows] for name in texts if (column := getattr(columns, name))}
     kept |= {name: [column[at] for at in files] for name in FILE_COLUMNS if (column := getattr(columns, name))}
     offsets = [0, *accumulate(map(len, spans))] if columns.offsets else []
     return LedgerColumns(

@@ -17,7 +17,7 @@ from daxa.archive.upstream import collect_provenance, row_ids
 from daxa.backends import find_backend
 from daxa.errors import ArchiveError
 from daxa.missions import find_mission
-from daxa.records import Outcome
+from daxa.records import Observe, Outcome
 from daxa.run.delivery import discard
 from daxa.run.executor import Execute
 from daxa.run.exposures import split_task
@@ -45,7 +45,7 @@ def run_step(
     *,
     only: Collection[str] | None = None,
     again: Collection[str] = (),
-    observe: Callable[[Outcome, int, int], None] | None = None,
+    observe: Observe | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
     """Run the stage (mission, step) of the archive at `root`.
@@ -82,9 +82,7 @@ def run_step(
         return _run(layout, config, replace(stage, only=asked, again=frozenset(again)), observe)
 
 
-def _run(
-    layout: Layout, config: ArchiveConfig, stage: Stage, observe: Callable[[Outcome, int, int], None] | None
-) -> list[Outcome]:
+def _run(layout: Layout, config: ArchiveConfig, stage: Stage, observe: Observe | None) -> list[Outcome]:
     mission, step = stage.mission, stage.step
     _forget_work_directories(layout, stage)
     with costs_noted(layout, mission, step, observe) as watch:

@@ -403,7 +403,7 @@ def test_a_disk_without_room_for_the_data_is_said(clone, monkeypatch, known):
     monkeypatch.setattr("daxa.archive.dvc.checkout", fail)
     with pytest.raises(ProgramError):
         pull_data(clone.layout)
-    monkeypatch.setattr("daxa.publish.sharing.placing.disk_usage", lambda place: SimpleNamespace(free=1))
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1))
     with pytest.raises(StorageError) as refused:
         pull_data(clone.layout)
     assert refused.value.code == "storage.full"

@@ -17,8 +17,8 @@ from daxa.archive.template import render_citation
 from daxa.errors import ConfigError, DataError, ReleaseError
 from daxa.missions import find_mission
 from daxa.publish.citing.cited_release import cite_release
+from daxa.publish.citing.release_description import describe_release
 from daxa.publish.citing.release_metadata import METADATA, metadata_files, people_of
-from daxa.publish.citing.release_record import read_record
 from daxa.publish.releases import release
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.state import read_state
@@ -187,12 +187,12 @@ def test_the_same_release_gives_the_same_bytes(signed):
     layout = signed.layout
     state = read_state(layout)
     paths = [path for path in release.required_files(layout, load_config(layout)) if path not in METADATA]
-    made = [metadata_files(read_record(layout, state, paths, tag="v1.0.0"), people_of(layout)) for _ in range(2)]
+    made = [metadata_files(describe_release(layout, state, paths, tag="v1.0.0"), people_of(layout)) for _ in range(2)]
     assert made[0] == made[1]
     assert set(made[0]) == set(METADATA)
     signed.release("first")
     paths = [path for path in release.required_files(layout, load_config(layout)) if path not in METADATA]
-    again = metadata_files(read_record(layout, state, paths, tag="v1.0.0"), people_of(layout))
+    again = metadata_files(describe_release(layout, state, paths, tag="v1.0.0"), people_of(layout))
     assert again == {name: (layout.root / name).read_text() for name in METADATA}
 
 
@@ -205,7 +205,7 @@ def test_verify_compares_them(described, name):
 
 def test_datasets_are_named_up_to_a_limit(signed):
     layout = signed.layout
-    record = replace(read_record(layout, read_state(layout), [], tag="v1.0.0"), datasets=("10.25574/00242",))
+    record = replace(describe_release(layout, read_state(layout), [], tag="v1.0.0"), datasets=("10.25574/00242",))
     files = metadata_files(record, ({}, {}))
     (related,) = json.loads(files[".zenodo.json"])["related_identifiers"]
     assert related == {"identifier": "10.25574/00242", "relation": "isDerivedFrom", "resource_type": "dataset"}

@@ -22,7 +22,7 @@ from daxa.backends.tools.reading import read_tool
 from daxa.backends.tools.running import run_call
 from daxa.backends.tools.script import shell_script
 from daxa.backends.tools.verdict import Verdict
-from daxa.backends.unpack import unpack
+from daxa.backends.unpack import unpack, unpacked_name
 from daxa.errors import CallError, ConfigError, DataError, ProgramError, StorageError
 from daxa.run.task import Task
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["initial_knowledge", "run_chain"]
 
-_PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
 _MOST_SHOWN = 1 << 20
 """Bytes of the output of a call that its task's log shows: the first and the last half of them."""
 
@@ -92,7 +91,7 @@ def initial_knowledge(program: Program, chain: Chain, task: Task, work: Path, re
 
 
 def _placed(chain: Chain, path: str) -> str:
-    return _PACKED.sub("", chain.place(path))
+    return unpacked_name(chain.place(path))
 
 
 def run_chain(
@@ -165,6 +164,7 @@ class _Run:
     _called_now: set[str] = field(default_factory=set)
     _failures: dict[str, CallError] = field(default_factory=dict)
     _whole: bool = True
+    """Whether a call that failed has left the files of the calls before it as they were."""
 
     def run(self) -> Known:
         """Copy the inputs, make the calls, and return what is known at the end."""

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.native.parameters import read_events
-from daxa.backends.unpack import unpack
+from daxa.backends.unpack import unpack, unpacked_name
 from daxa.errors import DataError, NotPossible
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.product import Product
@@ -27,7 +27,6 @@ __all__ = ["make_events"]
 _TRAVEL = ("attitude", "aspect", "bad-pixel", "mask", "fov")
 """Kinds of files that users of a cleaned list also need."""
 
-_PACKED = re.compile(r"\.(?:gz|FTZ|ftz|Z)\Z")
 _ALL = "MERGED"
 """The instrument of a product that holds several of them."""
 
@@ -171,7 +170,7 @@ def _imageless(events: EventList, datamode: str, readmode: str) -> str:
 
 def _plain_name(path: str) -> str:
     name = PurePosixPath(path).name
-    plain = _PACKED.sub("", name)
+    plain = unpacked_name(name)
     return plain if plain.endswith(".fits") or plain == name else f"{plain.removesuffix('.evt')}.fits"
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 from daxa.archive.config import Creator
-from daxa.publish.citing.release_record import ReleaseRecord, StageRecord
+from daxa.publish.citing.release_description import ReleaseDescription, StageDescription
 
 __all__ = ["crate_of", "creator_id"]
 
@@ -27,12 +27,12 @@ _TEXT = "text/plain"
 _Entity: TypeAlias = dict[str, Any]
 
 
-def crate_of(record: ReleaseRecord) -> _Entity:
+def crate_of(release: ReleaseDescription) -> _Entity:
     """The content of ``ro-crate-metadata.json``.
 
     Parameters
     ----------
-    record
+    release
         The release.
 
     Returns
@@ -40,7 +40,7 @@ def crate_of(record: ReleaseRecord) -> _Entity:
     dict
         Its size depends on the number of stages, not of observations, whose files are in the ledgers.
     """
-    stages = [stage for stage in record.stages if stage.made]
+    stages = [stage for stage in release.stages if stage.made]
     return {
         "@context": [f"{_CRATE}/context", {"sha256": "http://schema.org/sha256"}],
         "@graph": [
@@ -50,12 +50,12 @@ def crate_of(record: ReleaseRecord) -> _Entity:
                 "about": {"@id": "./"},
                 "conformsTo": {"@id": _CRATE},
             },
-            _root(record, stages),
-            *_context(record),
-            *_files(record),
+            _root(release, stages),
+            *_context(release),
+            *_files(release),
             *_data(stages),
             *_programs(stages),
-            *_actions(record, stages),
+            *_actions(release, stages),
         ],
     }
 
@@ -65,54 +65,54 @@ def creator_id(creator: Creator, number: int) -> str:
     return f"https://orcid.org/{creator.orcid}" if creator.orcid else f"#creator-{number}"
 
 
-def _root(record: ReleaseRecord, stages: list[StageRecord]) -> _Entity:
-    authors = [{"@id": creator_id(one, at)} for at, one in enumerate(record.config.creators, 1)]
+def _root(release: ReleaseDescription, stages: list[StageDescription]) -> _Entity:
+    authors = [{"@id": creator_id(one, at)} for at, one in enumerate(release.config.creators, 1)]
     return {
         "@id": "./",
         "@type": "Dataset",
-        "name": f"{record.title}, {record.tag}",
-        "description": record.description,
-        "version": record.tag,
-        "datePublished": record.day,
-        "license": {"@id": record.licence_address},
+        "name": f"{release.title}, {release.tag}",
+        "description": release.description,
+        "version": release.tag,
+        "datePublished": release.day,
+        "license": {"@id": release.licence_address},
         "author": authors if len(authors) != 1 else authors[0],
-        "keywords": record.keywords,
+        "keywords": release.keywords,
         "conformsTo": {"@id": _PROFILE},
-        "hasPart": [{"@id": path} for path in [*record.files, *(stage.data for stage in stages)]],
+        "hasPart": [{"@id": path} for path in [*release.files, *(stage.data for stage in stages)]],
         "mentions": [{"@id": f"#{stage.name}"} for stage in stages],
-    } | ({"isBasedOn": [{"@id": f"https://doi.org/{doi}"} for doi in record.datasets]} if record.datasets else {})
+    } | ({"isBasedOn": [{"@id": f"https://doi.org/{doi}"} for doi in release.datasets]} if release.datasets else {})
 
 
-def _context(record: ReleaseRecord) -> Iterator[_Entity]:
+def _context(release: ReleaseDescription) -> Iterator[_Entity]:
     """The licence, the profile, the people, and the datasets with DOIs."""
     yield {
-        "@id": record.licence_address,
+        "@id": release.licence_address,
         "@type": "CreativeWork",
-        "name": record.config.licence,
-        "description": f"The licence {record.config.licence}, in the list of SPDX",
+        "name": release.config.licence,
+        "description": f"The licence {release.config.licence}, in the list of SPDX",
     }
     yield {"@id": _PROFILE, "@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.5"}
-    places = list(dict.fromkeys(one.affiliation for one in record.config.creators if one.affiliation))
-    for at, creator in enumerate(record.config.creators, 1):
+    places = list(dict.fromkeys(one.affiliation for one in release.config.creators if one.affiliation))
+    for at, creator in enumerate(release.config.creators, 1):
         person: _Entity = {"@id": creator_id(creator, at), "@type": "Person", "name": creator.name}
         if creator.affiliation:
             person["affiliation"] = {"@id": f"#affiliation-{places.index(creator.affiliation) + 1}"}
         yield person
     for at, place in enumerate(places, 1):
         yield {"@id": f"#affiliation-{at}", "@type": "Organization", "name": place}
-    for doi in record.datasets:
+    for doi in release.datasets:
         yield {"@id": f"https://doi.org/{doi}", "@type": "CreativeWork", "name": f"doi:{doi}"}
 
 
-def _files(record: ReleaseRecord) -> Iterator[_Entity]:
-    for path, known in record.files.items():
+def _files(release: ReleaseDescription) -> Iterator[_Entity]:
+    for path, known in release.files.items():
         entity: _Entity = {"@id": path, "@type": "File", "name": path}
         if known:
             entity |= {"contentSize": str(known[0]), "sha256": known[1]}
         yield entity | {"encodingFormat": _TYPES.get(PurePosixPath(path).suffix, _TEXT)}
 
 
-def _data(stages: list[StageRecord]) -> Iterator[_Entity]:
+def _data(stages: list[StageDescription]) -> Iterator[_Entity]:
     for stage in stages:
         yield {
             "@id": stage.data,
@@ -122,7 +122,7 @@ def _data(stages: list[StageRecord]) -> Iterator[_Entity]:
         }
 
 
-def _programs(stages: list[StageRecord]) -> Iterator[_Entity]:
+def _programs(stages: list[StageDescription]) -> Iterator[_Entity]:
     for backend, step, version in dict.fromkeys((stage.backend, stage.step, stage.version) for stage in stages):
         yield {
             "@id": f"#{backend}-{step}-{version}",
@@ -132,14 +132,14 @@ def _programs(stages: list[StageRecord]) -> Iterator[_Entity]:
         }
 
 
-def _actions(record: ReleaseRecord, stages: list[StageRecord]) -> Iterator[_Entity]:
+def _actions(release: ReleaseDescription, stages: list[StageDescription]) -> Iterator[_Entity]:
     for stage in stages:
         yield {
             "@id": f"#{stage.name}",
             "@type": "CreateAction",
             "name": f"{stage.step} of {stage.mission}",
             "instrument": {"@id": f"#{stage.backend}-{stage.step}-{stage.version}"},
-            "object": [{"@id": path} for path in stage.used if path in record.files],
-            "result": [{"@id": path} for path in [*(one for one in stage.made if one in record.files), stage.data]],
+            "object": [{"@id": path} for path in stage.used if path in release.files],
+            "result": [{"@id": path} for path in [*(one for one in stage.made if one in release.files), stage.data]],
             "description": f"{stage.counts.done} done, {stage.counts.failed} failed, {stage.counts.skipped} skipped",
         }

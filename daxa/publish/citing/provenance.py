@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from daxa.publish.citing.release_record import ReleaseRecord, StageRecord
+from daxa.publish.citing.release_description import ReleaseDescription, StageDescription
 
 __all__ = ["provenance_of"]
 
@@ -32,31 +32,31 @@ class _Graph:
         group[f"_:{kind}{len(group) + 1}"] = {f"prov:{end}": value for end, value in ends.items()}
 
 
-def provenance_of(record: ReleaseRecord) -> dict[str, Any]:
+def provenance_of(release: ReleaseDescription) -> dict[str, Any]:
     """The content of ``prov.json``.
 
     Entities are files and directories, activities the stages, agents people and software.
 
     Parameters
     ----------
-    record
+    release
         The release.
     """
     graph = _Graph()
-    for path, known in record.files.items():
+    for path, known in release.files.items():
         size = {"daxa:size": known[0], "daxa:sha256": known[1]} if known else {}
         graph.entities[_file(path)] = {"prov:label": path} | size
     graph.entities[_RELEASE] = {
         "prov:type": _type("prov:Collection"),
-        "prov:label": f"{record.title}, {record.tag}",
-        "daxa:date": record.day,
+        "prov:label": f"{release.title}, {release.tag}",
+        "daxa:date": release.day,
     }
-    for stage in record.stages:
-        _add_stage(graph, stage, record.files)
-    _add_origins(graph, record)
+    for stage in release.stages:
+        _add_stage(graph, stage, release.files)
+    _add_origins(graph, release)
     return {
         "prefix": {
-            "r": f"urn:daxa:{quote(record.config.name)}:{record.tag}:",
+            "r": f"urn:daxa:{quote(release.config.name)}:{release.tag}:",
             "daxa": "urn:daxa:terms:",
             "orcid": "https://orcid.org/",
             "doi": "https://doi.org/",
@@ -68,7 +68,7 @@ def provenance_of(record: ReleaseRecord) -> dict[str, Any]:
     }
 
 
-def _add_stage(graph: _Graph, stage: StageRecord, files: Container[str]) -> None:
+def _add_stage(graph: _Graph, stage: StageDescription, files: Container[str]) -> None:
     """What a stage read and made, and with which software."""
     activity, software = f"r:stage-{stage.name}", f"r:software-{stage.backend}-{stage.step}-{stage.version}"
     graph.activities[activity] = {"prov:label": f"{stage.step} of {stage.mission}"}
@@ -85,19 +85,19 @@ def _add_stage(graph: _Graph, stage: StageRecord, files: Container[str]) -> None
         graph.relate("wasGeneratedBy", entity=_file(path), activity=activity)
 
 
-def _add_origins(graph: _Graph, record: ReleaseRecord) -> None:
+def _add_origins(graph: _Graph, release: ReleaseDescription) -> None:
     """The release before, the people, the files of the release, and the datasets of the missions."""
-    if record.previous:
-        before = f"r:{record.previous}"
-        graph.entities[before] = {"prov:label": f"{record.title}, {record.previous}"}
+    if release.previous:
+        before = f"r:{release.previous}"
+        graph.entities[before] = {"prov:label": f"{release.title}, {release.previous}"}
         graph.relate("wasDerivedFrom", generatedEntity=_RELEASE, usedEntity=before)
-    for at, creator in enumerate(record.config.creators, 1):
+    for at, creator in enumerate(release.config.creators, 1):
         agent = f"orcid:{creator.orcid}" if creator.orcid else f"r:creator-{at}"
         graph.agents[agent] = {"prov:type": _type("prov:Person"), "prov:label": creator.name}
         graph.relate("wasAttributedTo", entity=_RELEASE, agent=agent)
-    for path in record.files:
+    for path in release.files:
         graph.relate("hadMember", collection=_RELEASE, entity=_file(path))
-    for doi in record.datasets:
+    for doi in release.datasets:
         graph.entities[f"doi:{doi}"] = {"prov:label": f"doi:{doi}"}
         graph.relate("wasDerivedFrom", generatedEntity=_RELEASE, usedEntity=f"doi:{doi}")
 

@@ -1,4 +1,4 @@
-"""The metadata files of a release: for Zenodo and GitHub, CodeMeta, RO-Crate and PROV, all from one record."""
+"""The metadata files of a release: for Zenodo and GitHub, CodeMeta, RO-Crate and PROV, all from one description."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daxa.archive.template import render_citation
 from daxa.files import TEXT_LIMIT, read_note, read_plain, replace_file
 from daxa.publish.citing.crate import crate_of, creator_id
 from daxa.publish.citing.provenance import provenance_of
-from daxa.publish.citing.release_record import ReleaseRecord
+from daxa.publish.citing.release_description import ReleaseDescription
 from daxa.text import json_escaped
 
 __all__ = ["METADATA", "People", "interrupted", "metadata_files", "people_of", "write_metadata"]
@@ -38,32 +38,32 @@ def people_of(layout: Layout) -> People:
     return read_extra(cff), read_zenodo_extra(zenodo)
 
 
-def metadata_files(record: ReleaseRecord, people: People) -> dict[str, str]:
+def metadata_files(release: ReleaseDescription, people: People) -> dict[str, str]:
     """Name to content of every metadata file of a release.
 
     Parameters
     ----------
-    record
+    release
         The release.
     people
         What people added.
     """
-    config = record.config
+    config = release.config
     files = render_citation(
         config.name,
-        record.missions,
+        release.missions,
         title=config.title,
         creators=config.creators,
         licence=config.licence,
-        version=record.tag,
-        released=record.day,
-        related=record.datasets,
+        version=release.tag,
+        released=release.day,
+        related=release.datasets,
         cff_extra=people[0],
         zenodo_extra=people[1],
     )
-    files["codemeta.json"] = _json(_codemeta(record))
-    files["ro-crate-metadata.json"] = _json(crate_of(record))
-    files["prov.json"] = _json(provenance_of(record))
+    files["codemeta.json"] = _json(_codemeta(release))
+    files["ro-crate-metadata.json"] = _json(crate_of(release))
+    files["prov.json"] = _json(provenance_of(release))
     return files
 
 
@@ -93,24 +93,24 @@ def _content(layout: Layout, name: str) -> bytes:
         return b""
 
 
-def _codemeta(record: ReleaseRecord) -> dict[str, Any]:
+def _codemeta(release: ReleaseDescription) -> dict[str, Any]:
     """CodeMeta 3.0: the repository as software, since it is a pipeline with its requirements."""
-    programs = dict.fromkeys((stage.backend, stage.step, stage.version) for stage in record.stages)
+    programs = dict.fromkeys((stage.backend, stage.step, stage.version) for stage in release.stages)
     return {
         "@context": "https://w3id.org/codemeta/3.0",
         "@type": "SoftwareSourceCode",
-        "name": record.title,
-        "identifier": record.config.name,
-        "description": record.description,
-        "version": record.tag,
-        "datePublished": record.day,
-        "license": record.licence_address,
+        "name": release.title,
+        "identifier": release.config.name,
+        "description": release.description,
+        "version": release.tag,
+        "datePublished": release.day,
+        "license": release.licence_address,
         "author": [
             {"@id": creator_id(one, at), "@type": "Person", "name": one.name}
             | ({"affiliation": {"@type": "Organization", "name": one.affiliation}} if one.affiliation else {})
-            for at, one in enumerate(record.config.creators, 1)
+            for at, one in enumerate(release.config.creators, 1)
         ],
-        "keywords": record.keywords,
+        "keywords": release.keywords,
         "softwareRequirements": [
             {"@type": "SoftwareApplication", "name": f"{backend}, step {step}", "softwareVersion": version}
             for backend, step, version in programs

@@ -12,7 +12,7 @@ from daxa.publish.comparing.diff import CHANGES, ArchiveDiff, ObservationDiff
 from daxa.publish.measures import Measured
 from daxa.text import plain
 
-__all__ = ["diff_lines", "diff_page", "effect_words", "observation_lines"]
+__all__ = ["diff_lines", "diff_page", "measurement_words", "observation_lines"]
 
 _FILES_SHOWN = 10
 _DIFFERENCES_SHOWN = 3
@@ -48,7 +48,7 @@ def observation_lines(one: ObservationDiff, *, files: bool = True) -> Iterator[s
     """One observation: what happened, why, and with what effect."""
     words = [cause_words(cause) for cause in one.causes if cause.kind not in ("new", "removed") or cause.step]
     yield f"{_MARKS[one.change]} {one.mission} {one.obs_id} {one.change}{': ' if words else ''}{'; '.join(words)}"
-    if effect := effect_words(one.before, one.now):
+    if effect := measurement_words(one.before, one.now):
         yield f"    {effect}"
     if not files:
         return
@@ -57,14 +57,14 @@ def observation_lines(one: ObservationDiff, *, files: bool = True) -> Iterator[s
     yield from (f"    {line}" for line in _file_lines(one.files))
 
 
-def effect_words(before: Measured, now: Measured) -> str:
+def measurement_words(before: Measured, now: Measured) -> str:
     """What was measured, with the old and the new value if both are known.
 
     Examples
     --------
-    >>> effect_words(Measured(12345.6, 0.1, 400, 12), Measured(11900.0, 0.15, 398, 12))
+    >>> measurement_words(Measured(12345.6, 0.1, 400, 12), Measured(11900.0, 0.15, 398, 12))
     'clean exposure 12.35 -> 11.9 ks, lost to flares 10 -> 15 %, events 400 -> 398, sources 12'
-    >>> effect_words(Measured(), Measured(sources=3))
+    >>> measurement_words(Measured(), Measured(sources=3))
     'sources 3'
     """
     rows = (
@@ -136,7 +136,7 @@ def _row(one: ObservationDiff) -> str:
     if files:  # Folded, so that a page of many observations can be looked through.
         folded = f"<details><summary>{number_of(len(one.files), 'file')}</summary><ul>{files}</ul></details>"
         files = f"<tr><td></td><td colspan=4>{folded}</td></tr>\n"
-    effect = effect_words(one.before, one.now).replace(", ", "\n")
+    effect = measurement_words(one.before, one.now).replace(", ", "\n")
     return (
         f"<tr><td>{_safe(one.mission)}</td><td><code>{_safe(one.obs_id)}</code></td>"
         f"<td class={one.change}>{one.change}</td><td>{causes}</td>"

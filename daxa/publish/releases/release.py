@@ -22,8 +22,8 @@ from daxa.archive.trust import find_foreign
 from daxa.errors import ArchiveError, ConfigError, DataError, ReleaseError
 from daxa.naming import some
 from daxa.publish.cache_repair import prove_cache
+from daxa.publish.citing.release_description import describe_release
 from daxa.publish.citing.release_metadata import METADATA, interrupted, metadata_files, people_of, write_metadata
-from daxa.publish.citing.release_record import read_record
 from daxa.publish.comparing.causes import cause_lines, find_causes, read_side
 from daxa.publish.comparing.changelog import record_changes
 from daxa.publish.comparing.effects import effect_lines
@@ -124,7 +124,7 @@ def make_release(
     record_environment(layout)
     record_changes(layout, tag, text)
     described = [path for path in required_files(layout, config) if path not in METADATA]
-    record = read_record(layout, facts.state, described, tag=tag, previous=facts.last)
+    record = describe_release(layout, facts.state, described, tag=tag, previous=facts.last)
     write_metadata(layout, metadata_files(record, people))
     required = required_files(layout, config)
     if changes := sorted({*git.changes(layout.root), *_untracked(layout, required)}):

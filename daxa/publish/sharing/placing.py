@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from shutil import disk_usage
 
 from daxa.archive import dvc
 from daxa.archive.layout import Layout
-from daxa.errors import ProgramError, StorageError
+from daxa.errors import ProgramError
+from daxa.files import check_space
 from daxa.publish.cache_repair import fetch_object, prove_cache, restore_objects
 from daxa.publish.digests import Digests
 from daxa.publish.releases.release_logs import place_logs
@@ -85,14 +85,8 @@ def _refuse_full(layout: Layout, storage: Storage, wanted: PullRequest, absent: 
     """Report a full disk, if that is the cause: DVC only names what it could not write."""
     waiting = [path for path in wanted.files if path not in absent and not (layout.root / path).exists()]
     needed = sum(storage.cached(wanted.files[path]).stat().st_size for path in waiting)
-    free = disk_usage(layout.root).free
-    if needed > free:
-        raise StorageError(
-            "full",
-            f"{layout.root} has no space for the data that were fetched: {needed / 1e6:.1f} MB are needed, "
-            f"and {free / 1e6:.1f} MB free",
-            remedy="free some space, then run `daxa pull` again: what was fetched stays",
-        )
+    remedy = "free some space, then run `daxa pull` again: what was fetched stays"
+    check_space(layout.root, needed, "the data that were fetched", remedy=remedy)
 
 
 def _next_below(place: str, path: str) -> str:

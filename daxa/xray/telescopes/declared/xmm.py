@@ -169,38 +169,28 @@ _GHIZZARDI = (
     "King function, Ghizzardi, EPIC-MCT-TN-011 and -012, as in HEASoft's XIMAGE, through the encircled energies of "
     "SAS's eupper and the FWHM and HEW of the XMM-Newton Users Handbook"
 )
-_PN_PSF = PsfFacts(
-    stretched_king((6.636, -0.305, -0.175, -0.0067), (1.525, -0.015, -0.012, -0.0010), (0.434, 5.52, 3.0, 12.88, 1.8)),
-    (0.2, 10.0),
-    15.0,
-    _GHIZZARDI,
-    "PN",
-    pixel=4.1,
-)
-_M1_PSF = PsfFacts(
-    stretched_king((5.074, -0.236, 0.002, -0.0180), (1.472, -0.010, -0.001, -0.0016), (0.440, 4.70, 3.0, 10.76, 1.5)),
-    (0.2, 10.0),
-    15.0,
-    _GHIZZARDI,
-    "M1",
-    pixel=1.1,
-)
-_M2_PSF = PsfFacts(
-    stretched_king((4.759, -0.203, 0.014, -0.0229), (1.411, -0.005, -0.001, -0.0002), (0.592, 3.82, 2.0, 16.53, 1.6)),
-    (0.2, 10.0),
-    15.0,
-    _GHIZZARDI,
-    "M2",
-    pixel=1.1,
-)
 
+
+def _psf(name: str, pixel: float, *fit: tuple[float, ...]) -> PsfFacts:
+    return PsfFacts(stretched_king(*fit), (0.2, 10.0), 15.0, _GHIZZARDI, name, pixel=pixel)
+
+
+_PSFS = {
+    "PN": _psf("PN", 4.1, (6.636, -0.305, -0.175, -0.0067), (1.525, -0.015, -0.012, -0.0010),
+               (0.434, 5.52, 3.0, 12.88, 1.8)),
+    "M1": _psf("M1", 1.1, (5.074, -0.236, 0.002, -0.0180), (1.472, -0.010, -0.001, -0.0016),
+               (0.440, 4.70, 3.0, 10.76, 1.5)),
+    "M2": _psf("M2", 1.1, (4.759, -0.203, 0.014, -0.0229), (1.411, -0.005, -0.001, -0.0002),
+               (0.592, 3.82, 2.0, 16.53, 1.6)),
+}  # fmt: skip
+"""Core and slope of a King function, and what was measured on the axis (`stretched_king`)."""
 
 _CAMERAS = (
     Camera(
         ("PN",),
         detector=replace(_MOS, size=(64, 200), raw_scale=82.0, circle=(-2200.0, -1110.0, 17980.0)),
         vignetting=_PN_CURVES,
-        psf=_PN_PSF,
+        psf=_PSFS["PN"],
         pile_up={"PrimeFullWindowExtended": 1.0, "PrimeLargeWindow": 3.0, "PrimeSmallWindow": 25.0, "": 2.0},
         readout=_READOUT,
     ),
@@ -208,7 +198,7 @@ _CAMERAS = (
         ("M1",),
         detector=replace(_MOS, circle=(97.0, -172.0, 17152.0)),
         vignetting=_MOS1_CURVES,
-        psf=_M1_PSF,
+        psf=_PSFS["M1"],
         pile_up=_MOS_PILE_UP,
         corners=_corners({4: (2.75, 3.00), 5: (2.25, 3.60)}),
     ),
@@ -216,7 +206,7 @@ _CAMERAS = (
         ("M2",),
         detector=replace(_MOS, circle=(-64.0, -291.0, 17152.0)),
         vignetting=_MOS2_CURVES,
-        psf=_M2_PSF,
+        psf=_PSFS["M2"],
         pile_up=_MOS_PILE_UP,
         # Chip 5 is one of the four, but its limits are in no available source.
         corners=_corners({2: (2.10, 2.50), 5: None}),

@@ -16,17 +16,17 @@ from daxa.publish.citing.software_credit import used_software
 from daxa.publish.state import ArchiveState
 from daxa.publish.summary import StepSummary, summarise
 
-__all__ = ["ReleaseRecord", "StageRecord", "read_record"]
+__all__ = ["ReleaseDescription", "StageDescription", "describe_release"]
 
 _MOST_RELATED = 100
 """Most datasets that a repository's record names one by one; more are in the selection."""
 
 _OF_THE_PLACE = ("upstream/", ".dvc/", "logs.dvc")
-"""Files that depend on time and place: named without digests, so that equal releases have equal records."""
+"""Files that depend on time and place: named without digests, so that equal releases are described equally."""
 
 
 @dataclass(frozen=True)
-class StageRecord:
+class StageDescription:
     """A step of one mission: what it read and wrote, and which backend did it.
 
     Parameters
@@ -59,7 +59,7 @@ class StageRecord:
 
 
 @dataclass(frozen=True)
-class ReleaseRecord:
+class ReleaseDescription:
     """A release.
 
     Parameters
@@ -85,7 +85,7 @@ class ReleaseRecord:
     day: str
     previous: str
     missions: tuple[MissionSpec, ...]
-    stages: tuple[StageRecord, ...]
+    stages: tuple[StageDescription, ...]
     files: Mapping[str, tuple[int, str] | None]
     datasets: tuple[str, ...]
 
@@ -111,9 +111,9 @@ class ReleaseRecord:
         return f"https://spdx.org/licenses/{self.config.licence}"
 
 
-def read_record(
+def describe_release(
     layout: Layout, state: ArchiveState, paths: Collection[str], *, tag: str, previous: str = ""
-) -> ReleaseRecord:
+) -> ReleaseDescription:
     """Describe the release that is about to be made.
 
     Parameters
@@ -138,7 +138,7 @@ def read_record(
         if spec.credit.dataset
         for obs_id in state.missions[spec.name].observations
     ]
-    return ReleaseRecord(
+    return ReleaseDescription(
         config=state.config,
         tag=tag,
         day=datetime.now(UTC).date().isoformat(),
@@ -152,7 +152,7 @@ def read_record(
 
 def _stages(
     layout: Layout, state: ArchiveState, mission: str, used: Mapping[tuple[str, str], tuple[str, str]]
-) -> list[StageRecord]:
+) -> list[StageDescription]:
     def relative(path: object) -> str:
         return str(path).removeprefix(f"{layout.root}/")
 
@@ -163,7 +163,7 @@ def _stages(
         read = [layout.ledger(mission, need) for need in step.needs] or [layout.selection(mission)]
         made = [layout.ledger(mission, step.name)] + ([layout.upstream(mission)] if step.fetches else [])
         found.append(
-            StageRecord(
+            StageDescription(
                 mission=mission,
                 step=step.name,
                 backend=backend,
