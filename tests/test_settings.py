@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
+from daxa import settings
 from daxa.errors import ConfigError
 from daxa.files import TOML_LIMIT
 from daxa.settings import load_settings, user_table
@@ -55,3 +60,23 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content):
         load_settings(environ={}, user_file=path)
     assert str(path) in caught.value.message
     assert caught.value.remedy == "correct the file or remove it"
+
+
+@pytest.mark.parametrize("found", ["nothing", "ours", "readable by others", "a link"])
+def test_a_stand_in_for_the_home_is_this_users_alone(tmp_path, monkeypatch, found):
+    for name in ("HOME", settings._STAND_IN):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(settings, "has_home", lambda: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = tmp_path / f"daxa-home-{os.getuid()}"
+    if found == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        place.symlink_to("elsewhere")
+    elif found != "nothing":
+        place.mkdir(mode=0o700)
+        place.chmod(0o755 if found == "readable by others" else 0o700)
+    settings.provide_home()
+    home = Path(os.environ["HOME"])
+    assert (home == place) == (found in ("nothing", "ours"))
+    assert home.parent == tmp_path
+    assert home.lstat().st_mode & 0o777 == 0o700

@@ -65,8 +65,10 @@ def test_branches_and_the_working_tree_count(used):
     trial = find_garbage(used).unneeded
     git.plumb(used.root, "tag", "-d", "v1.0.0")
     assert len(find_garbage(used).unneeded) > len(trial), "the first version is on no branch but as a parent"
-    git.plumb(used.root, "branch", "paper", "HEAD~1")
-    assert find_garbage(used).unneeded == trial
+    for name in ("refs/heads/paper", "refs/remotes/anna/main", "refs/stash"):
+        git.plumb(used.root, "update-ref", name, "HEAD~1")
+        assert find_garbage(used).unneeded == trial, name
+        git.plumb(used.root, "update-ref", "-d", name)
 
 
 def test_a_cache_of_several_archives_is_left_alone(used, monkeypatch, tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from daxa.errors import DataError
+from daxa.run import delivery
 from daxa.run.hashes import HashCache, find_files, find_state
-from daxa.run.task import LedgerRow, ProductFile
+from daxa.run.task import LedgerRow, ProductFile, Task, canonical
 
 
 def entry(path: str, content: bytes) -> ProductFile:
@@ -137,3 +138,23 @@ def test_names_that_no_product_may_have_are_named(directory):
     (directory / "x.dvc").write_text("outs:")
     with pytest.raises(DataError, match=r"x\.dvc"):
         find_files(directory)
+
+
+def test_a_product_that_changes_while_it_is_read_is_not_recorded(directory, monkeypatch):
+    """A tool that its task did not wait for still writes."""
+    (directory / "manifest.json").unlink()
+    read = delivery.file_digests
+
+    def while_it_is_written(file: Path, path: str) -> ProductFile:
+        found = read(file, path)
+        if path == "events.dat":
+            with file.open("ab") as stream:
+                stream.write(b"one more")
+        return found
+
+    task = Task("xmm", "clean", "0404910601", "native", "1", canonical({}))
+    monkeypatch.setattr(delivery, "file_digests", while_it_is_written)
+    with pytest.raises(DataError, match=r"events\.dat changed while it was read"):
+        delivery.collect_products(task, directory)
+    monkeypatch.setattr(delivery, "file_digests", read)
+    assert [file.path for file, _ in delivery.collect_products(task, directory)] == sorted(CONTENT)

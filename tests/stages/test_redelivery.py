@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,9 +19,12 @@ from daxa.archive.keeping import run_kept
 from daxa.archive.layout import Layout
 from daxa.archive.upstream import read_arrivals
 from daxa.errors import ArchiveError, CriteriaError, DataError, UntrustedArchive
+from daxa.fetch import replaced_files
+from daxa.fetch.observation import FileProvenance
 from daxa.publish.comparing.causes import find_causes, read_side
 from daxa.publish.file_check import check_files, check_places, kept_rows
 from daxa.run.ledger import read_ledger
+from daxa.run.task import ProductFile
 from daxa.simulator import Fault, Observatory
 from daxa.stages.step import make_stage, run_step
 from daxa.stages.work import _take_kept
@@ -67,6 +72,25 @@ def archive(fetched, served, tmp_path, monkeypatch, identity):
     served.requests.clear()
     yield daxa.open(tmp_path / "x" / "a907")
     served.faults.clear()
+
+
+@pytest.mark.parametrize(
+    ("changes", "believed"),
+    [
+        ({}, True),
+        ({"etag": ""}, True),
+        ({"etag": "", "last_modified": ""}, False),
+        ({"url": "https://mirror.example/list"}, False),
+        ({"sha256": "cd" * 32}, False),
+    ],
+)
+def test_a_server_is_believed_only_of_the_file_that_came_from_it(monkeypatch, changes, believed):
+    """Whatever it says of its own file, a file here with another digest, or from elsewhere, is compared whole."""
+    monkeypatch.setattr(replaced_files, "is_current", lambda *_: True)
+    url, digest = "https://archive.example/list", "ab" * 32
+    arrival = replace(FileProvenance("PPS/list", url, 4, digest, '"tag"', "Mon, 02 Nov 2026 10:00:00 GMT"), **changes)
+    before = ProductFile("PPS/list", 4, digest, digest)
+    assert replaced_files._still_served(SimpleNamespace(connection=None), url, arrival, before) is believed
 
 
 def rows(archive) -> dict:

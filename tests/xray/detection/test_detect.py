@@ -280,6 +280,7 @@ def test_expected_false_grows_with_the_chance_and_the_area():
         numbers = [expected_false(log_p, flat, whole, first) for log_p in (-20, -14, -10, -8)]
         assert (np.diff(numbers) > 0).all()
         assert expected_false(-12, flat, half, first) == pytest.approx(0.5 * expected_false(-12, flat, whole, first))
+        assert expected_false(-12, flat, np.zeros_like(whole), first) == 0.0, "nothing was searched"
         assert expected_false(chance_for(0.7, flat, whole, first), flat, whole, first) == pytest.approx(0.7)
     with pytest.raises(NotPossible):
         chance_for(0.0, flat, whole, 0)
