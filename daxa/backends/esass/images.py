@@ -66,6 +66,9 @@ def _products(known: Known) -> list[ChainProduct]:
     found: list[ChainProduct] = []
     events = _list(known)
     images, maps = ({path for _, path in known.outputs(link)} for link in ("evtool", "expmap"))
+    flat = {
+        one.name for one in known.finished if one.link == "expmap" and one.values.get("withvignetting", "yes") != "yes"
+    }
     for at, (band, name) in enumerate(_named(known)):
         image, exposure = f"image_{name}.fits", f"expmap_{name}.fits"
         if image not in images:
@@ -78,7 +81,10 @@ def _products(known: Known) -> list[ChainProduct]:
         common: dict[str, Any] = {"events": events, "mission": known.task.mission, "band": band}
         found.append(ChainProduct("", own["image"], write=partial(adopt_image, image=image, cards={}, **common)))
         if exposure in maps:
-            cards = {"EXPMETH": ("EXPMAP", "attitude, chips and vignetting, by eSASS")}
+            cards = {
+                "EXPMETH": ("EXPMAP", "attitude and chips, by eSASS"),
+                "VIGNET": (name not in flat, "vignetting applied"),
+            }
             of_map = common | {"image": image, "exposure": exposure, "cards": cards}
             found.append(ChainProduct("", own["expmap"], write=partial(adopt_map, **of_map)))
             found.append(ChainProduct("", own["ratemap"], write=partial(adopt_rates, **of_map)))
@@ -96,7 +102,7 @@ IMAGES = Chain(
     missions=("erass1", "erosita_calpv"),
     refuse=refuse_scan,
     step="images",
-    version="1",
+    version="2",
     links=(
         Link(
             "evtool",

@@ -48,10 +48,20 @@ def test_images_are_paired_with_exposure_maps_that_expmap_made(observed):
     image, seconds = (observed.root / "images" / f"{STEM}0.2_2.3keV-{kind}.fits" for kind in ("image", "expmap"))
     assert fits.getdata(image).sum() > 100
     assert fits.getval(seconds, "EXPMETH") == "EXPMAP"
+    assert fits.getval(seconds, "VIGNET") is True
     assert fits.getdata(seconds).max() > 0
     check_pair(fits.getheader(image), fits.getheader(seconds))
     searched = sorted(path.name for path in (observed.root / "sources").iterdir())
     assert "esass_catalogue.fits" in "".join(searched), searched
+
+
+def test_a_map_that_was_made_without_vignetting_says_so(observed):
+    place = observed.root / "flat"
+    place.mkdir()
+    (place / "clean").symlink_to(observed.root / "clean")
+    own = {**SMALL, "esass": {**SMALL["esass"], "expmap": {"withvignetting": False}}}
+    target = Observed(place, "erosita_calpv", OBS, observed.instruments).run("images", "esass", **own)
+    assert fits.getval(target / f"{STEM}0.2_2.3keV-expmap.fits", "VIGNET") is False
 
 
 def test_the_contract_holds_for_every_step(observed, tmp_path):
