@@ -206,7 +206,7 @@ def _install(lines: Sequence[str], wheels: Sequence[str], place: Path, uv: str |
 
 def _check(python: Path) -> None:
     """Check that the daxa which was installed starts."""
-    ended = _ended([str(python), "-P", "-m", "daxa", "recreate", "--help"])
+    ended = _ended([str(python), "-P", "-m", "daxa", "--version"])
     if ended.code:
         raise ProgramError(
             "environment",
