@@ -23,7 +23,7 @@ QUICK := daxa tests/missions tests/archive/test_address.py tests/archive/test_ch
 	tests/xray/eventlists/test_gti.py tests/xray/cleaning/test_livetime.py tests/xray/detection/test_psf.py tests/xray/eventlists/test_regions.py \
 	tests/xray/eventlists/test_sky_grid.py tests/xray/eventlists/test_fits_tables.py tests/xray/telescopes/test_telescopes.py
 
-.PHONY: demo quick test random kills cluster validation check-sas check-esass check-ciao check-heasoft
+.PHONY: demo quick test random kills environments cluster validation check-sas check-esass check-ciao check-heasoft
 
 demo: $(VENV)/.installed
 	$(BIN)/daxa demo "$(DIR)"
@@ -53,6 +53,11 @@ kills: export DAXA_TEST_KILLS ?= 102
 kills: $(VENV)/.tools
 	$(BIN)/python -m pytest -v tests/journey/test_interrupts.py tests/journey/test_kills.py tests/journey/test_grow.py tests/run/test_interruption.py \
 		tests/backends/test_whole_processes.py
+
+# A release made again in the environment that it records: installs packages from the index (2 GB, some minutes).
+environments: export DAXA_TEST_ENVIRONMENTS := 1
+environments: $(VENV)/.tools
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -v -rs tests/journey/test_environments.py
 
 # Stages on a real Slurm that is started on this machine: Debian's slurm-wlm and munge, as root (some minutes).
 cluster: export DAXA_TEST_SLURM := 1

@@ -119,7 +119,7 @@ def read_plain(path: Path, *, limit: int = TEXT_LIMIT) -> bytes:
     Traceback (most recent call last):
     ...
     daxa.errors.DataError: /dev/zero is a device, but must be a file
-      -> remove it: `rm /dev/zero`
+      -> name a file; where it is in the way of one, move it away
     """
     with open_plain(path, limit=limit) as stream:
         content = stream.read(limit + 1)
@@ -286,7 +286,11 @@ def _kind(mode: int) -> str:
 
 
 def _no_file(path: Path, kind: str) -> DataError:
-    return DataError("file-kind", f"{path} is {kind}, but must be a file", remedy=f"remove it: `rm {path}`")
+    return DataError(
+        "file-kind",
+        f"{path} is {kind}, but must be a file",
+        remedy="name a file; where it is in the way of one, move it away",
+    )
 
 
 def _too_large(path: Path, limit: int) -> DataError:

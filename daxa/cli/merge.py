@@ -72,10 +72,12 @@ def _show(plan: MergePlan, report: MergeReport | None) -> None:
         show_table(["mission", "ObsID", f"{plan.branch} ..."], rows)
     if report is None:
         if plan:
+            _note_released_twice(plan)
             say("nothing was changed")
         return
     if plan:
         note(f"merged as {report.commit[:12]}")
+    _note_released_twice(plan)
     logs = "logs"
     if made := [path for path in plan.unlisted if path != logs]:
         note(f"neither here nor on the remote is which files {', '.join(made)} had: `daxa run` makes them")
@@ -87,3 +89,13 @@ def _show(plan: MergePlan, report: MergeReport | None) -> None:
     if report.missing:
         note(f"{len(report.missing)} products are not on this machine: `daxa pull` gets them")
     say("next: `daxa status` shows what must run, `daxa run` does it")
+
+
+def _note_released_twice(plan: MergePlan) -> None:
+    remote = plan.branch.partition("/")[0] if "/" in plan.branch else "origin"
+    for tag in plan.released_twice:
+        note(
+            f"{tag} was released here and on {plan.branch}, as two different versions; only one of them can be shared. "
+            f"If yours was not pushed, take the other one: `git tag -d {tag} && git fetch {remote} tag {tag}`; "
+            "the next `daxa release` has a higher number"
+        )

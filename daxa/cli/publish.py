@@ -10,6 +10,7 @@ import typer
 from daxa.cli.completion import complete_tag
 from daxa.cli.show import counted, note, progress, say, show_json, show_table, show_text, size_text
 from daxa.errors import CriteriaError
+from daxa.naming import number_of
 
 __all__ = ["publish"]
 
@@ -59,5 +60,5 @@ def publish(
     show_table(["file", "size", "SHA-256"], [[name, size_text(one[0]), one[1]] for name, one in made.files.items()])
     show_text(f"{made.tag} ({made.commit[:10]}) is in {made.place}: {made.objects} objects, {size_text(made.size)}")
     if made.kept:
-        note(f"{made.kept} tar files were already there")
+        note(f"{number_of(made.kept, 'tar file')} of the release {'was' if made.kept == 1 else 'were'} there already")
     say(f"next: upload these files; `daxa restore {output} DIR` brings the archive back")

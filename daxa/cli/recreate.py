@@ -80,6 +80,7 @@ def recreate(
 
     Exits with code 7 if anything is not identical.
     """
+    from daxa.publish.remaking.workenv import daxa_line
     from daxa.stages.recreation import RecreationRequest, begin_recreation, recreate_archive, work_environment
     from daxa.stages.run import limited
 
@@ -89,6 +90,8 @@ def recreate(
     with limited(jobs, executor):
         if environment:
             _check_local()
+            if daxa:
+                daxa_line(daxa)  # Judged before anything is made.
             layout, tag, *_ = begin_recreation(source, directory, request)
             if python := work_environment(layout, tag, daxa, note):
                 options = _options(request, certificate, as_json=as_json)

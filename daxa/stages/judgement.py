@@ -157,7 +157,8 @@ def _judge_closely(one: Comparison, obs_id: str, presence: Presence, changes: Ch
         # Without the software, nobody knows which calibration it would use.
         why = changes.explain(row, task, OTHER_CALIBRATION, ()) if old and calibration else ""
         return ("done", OTHER_CALIBRATION, why) if why else _DONE
-    if seen and seen[0] == "absent":
+    # Of one cause: a version whose files are elsewhere may share some with those that are here.
+    if seen and seen[0] in ("absent", "missing"):
         return ("todo", "interrupted", "") if obs_id in one.recorded.unsettled else ("absent", reason, "")
     if seen:
         return "altered", reason, ""

@@ -308,6 +308,12 @@ def _local(source: str, parent: Path) -> Iterator[Path]:
         path = Path(source)
         if not path.exists():
             raise CriteriaError("file", f"there is no file {path}", remedy="give the file that `daxa export` wrote")
+        if path.is_dir():
+            raise CriteriaError(
+                "file",
+                f"{path} is a directory, not a file of `daxa export`",
+                remedy=f"if it is a deposit of `daxa publish`: `daxa restore {path} DIR`",
+            )
         yield path
         return
     if not parent.is_dir():

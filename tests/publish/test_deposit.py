@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +16,9 @@ from daxa.api import Archive
 from daxa.archive import git
 from daxa.archive.layout import Layout
 from daxa.cli import main
-from daxa.errors import ArchiveError, DaxaError, ReleaseError, VerifyError
+from daxa.errors import ArchiveError, DaxaError, ReleaseError, StorageError, VerifyError
 from daxa.publish.citing.cited_release import cite_release
-from daxa.publish.deposits import deposit
+from daxa.publish.deposits import deposit, restore
 from daxa.publish.deposits.deposit import BUNDLE, publish_release
 from daxa.publish.deposits.plain_tar import member_space
 from daxa.publish.deposits.restore import read_manifest, restore_deposit
@@ -143,6 +144,20 @@ def test_another_release_than_the_expected_one_is_refused(made, tmp_path, identi
             restore_deposit(made, tmp_path / "back", expect=expected)
         assert refused.value.code == "verify.expected"
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["directory", "file"])
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_unpacked(made, source, tmp_path, monkeypatch, form):
+    place = made
+    if form == "file":  # Its size is enough.
+        place = tmp_path / "a907.tar"
+        place.write_bytes(bytes(1000))
+    monkeypatch.setattr(restore.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    with pytest.raises(StorageError, match=r"no space .* in DVC's cache .* 0\.0 MB are free") as caught:
+        restore_deposit(place, tmp_path / "back")
+    assert caught.value.name == "full"
+    assert not (tmp_path / "back").exists()
+    assert not list(tmp_path.glob(".back.*"))
 
 
 def test_places_that_are_taken(made, source, tmp_path, identity):

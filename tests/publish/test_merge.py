@@ -173,6 +173,21 @@ def test_the_same_observation_reprocessed_by_both_is_named(ours, no_dvc, capsys)
     assert not [one for one in verify_archive(layout).problems if one.obs_id and one.step != "fetch"]
 
 
+def test_a_version_that_both_have_released_is_named(ours, no_dvc, capsys):
+    """Git keeps the tag that is here, and says nothing of the other one."""
+    root = ours.layout.root
+    assert list(git.tags(root)) == ["v1.0.0", "v1.1.0"]
+    assert b"## v1.1.0 " in (git.read_file(root, ANNA, "CHANGES.md") or b"")
+    assert main(["merge", ANNA, "--dry-run"]) == 0
+    told = capsys.readouterr().err
+    assert f"v1.1.0 was released here and on {ANNA}" in told
+    assert "`git tag -d v1.1.0 && git fetch anna tag v1.1.0`" in told
+    run(root, "git", "tag", "-d", "v1.1.0")
+    assert plan_merge(ours.layout, ANNA).released_twice == ()
+    run(root, "git", "tag", "-a", "-m", "hers", "v1.1.0", ANNA)
+    assert plan_merge(ours.layout, ANNA).released_twice == (), "it is the same"
+
+
 def test_ours_is_kept_on_request(ours, no_dvc):
     layout = ours.layout
     rows = read_ledger(layout.ledger("xmm", "clean"))

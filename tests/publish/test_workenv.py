@@ -89,6 +89,8 @@ def test_uv_brings_the_python_that_was_used(tmp_path, programs, monkeypatch):
     make_environment(plan_environment({**RECORDED, "python": "3.99.1"}, OWN), tmp_path / "env")
     assert programs[0][:2] == ["/bin/uv", "venv"]
     assert "3.99.1" in programs[0]
+    make_environment(plan_environment(RECORDED, OWN), tmp_path / "own")
+    assert sys.executable in programs[3], "the Python that runs need not be on the PATH"
     assert {"--no-deps", "--only-binary=numpy"} <= set(programs[1])
 
 

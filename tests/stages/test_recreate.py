@@ -622,10 +622,25 @@ def test_the_recorded_environment_is_used_where_it_is_another_one(shell, release
     assert (root / "daxa.toml").is_file()
 
 
-@pytest.mark.parametrize("options", [("--executor", "slurm"), ("--jobs", "0"), ("--daxa", "daxa.whl")])
+@pytest.mark.parametrize(
+    "options",
+    [("--executor", "slurm"), ("--jobs", "0"), ("--daxa", "daxa.whl"), ("--environment", "--daxa", "nowhere.whl")],
+)
 def test_options_are_judged_before_anything_is_made(shell, released, options):
     code, *_ = shell("recreate", "../a907.bundle", "../again", *options)
     assert code in (2, 3)
+    assert not (released.parent / "source" / "again").exists()
+
+
+def test_a_deposit_is_not_a_bundle_and_the_verb_for_it_is_named(shell, released):
+    place = released.parent / "source" / "deposit"
+    place.mkdir()
+    code, _, told = shell("recreate", "../deposit", "../again")
+    assert code == 3
+    assert "`daxa restore ../deposit DIR`" in told
+    code, _, told = shell("restore", "../a907.bundle", "../again")
+    assert code != 0
+    assert "`daxa recreate " in told
     assert not (released.parent / "source" / "again").exists()
 
 

@@ -198,6 +198,15 @@ def test_in_a_fresh_clone_products_are_absent(archive):
         assert set(statuses(archive, step).values()) == {("absent", "product missing")}
 
 
+def test_products_of_which_some_are_here_are_absent_like_those_of_which_none_is(archive):
+    """After a merge, a version whose files are elsewhere may share some with those that are here."""
+    first, second = (product(archive, "images", obs_id) for obs_id in IDS[:2])
+    first.unlink()
+    shutil.rmtree(second.parent)
+    found = statuses(archive, "images")
+    assert found[IDS[0]] == found[IDS[1]] == ("absent", "product missing")
+
+
 def test_products_of_another_version_are_altered(archive, tmp_path):
     shutil.copytree(archive.root / "ledger", tmp_path / "ledger")
     shutil.copytree(archive.root / "params", tmp_path / "params")

@@ -92,7 +92,16 @@ def open_tar(path: Path, names: re.Pattern[str]) -> Iterator[Iterator[Member]]:
         It contains anything else: a link, a directory, a device, another name, a wrong header or end.
     """
     with open_plain(path, limit=_MOST) as stream:
+        if stream.peek(len(_BUNDLE)).startswith(_BUNDLE):
+            raise DataError(
+                "deposit",
+                f"{path} is a bundle, as `daxa export` writes it, and no deposit of `daxa publish`: it holds no data",
+                remedy=f"`daxa recreate {path} DIR` makes its release again",
+            )
         yield read_members(stream, lambda name: names.fullmatch(name) is not None, partial(_damaged, path))
+
+
+_BUNDLE = b"# v2 git bundle\n"
 
 
 def _damaged(path: Path, why: str) -> DataError:

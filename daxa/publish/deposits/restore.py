@@ -137,6 +137,8 @@ def restore_deposit(
         try:
             made, unpacked = scratch / "archive", scratch / "deposit"
             with errors_naming({made: target, unpacked: source}):
+                if source.is_file():
+                    _check_space(target, source.stat().st_size)
                 place = source if source.is_dir() else _unpack(source, unpacked)
                 restored = _restore(place, made, target, expect, observe)
                 made.rename(target)
@@ -223,6 +225,18 @@ def _check_target(target: Path) -> None:
         )
 
 
+def _check_space(target: Path, needed: int) -> None:
+    """Refuse at once what cannot fit; what fits once may not fit twice, as most file systems need it."""
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise StorageError(
+            "full",
+            f"{target.parent} has no space for the archive: its data are {needed / 1e6:.1f} MB, once in DVC's cache "
+            f"and once in their places, and {free / 1e6:.1f} MB are free",
+            remedy="free some space there, or name a directory on another disk; nothing was left behind",
+        )
+
+
 def _unpack(source: Path, place: Path) -> Path:
     """The files of a deposit that is a single tar."""
     place.mkdir()
@@ -239,6 +253,7 @@ def _unpack(source: Path, place: Path) -> Path:
 
 def _restore(place: Path, made: Path, target: Path, expect: str, observe: Callable[[int, int], None]) -> Restored:
     manifest = read_manifest(place)
+    _check_space(target, sum(size for name, (size, _) in manifest.files.items() if name.endswith(".tar")))
     _check_bundle(place / BUNDLE, manifest)
     reference = f"refs/tags/{manifest.tag}"
     start_repository(made)

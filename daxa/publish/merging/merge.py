@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,9 +35,13 @@ from daxa.publish.merging.merged_tables import merge_tables
 from daxa.publish.remote import find_storage
 from daxa.publish.sharing.judged_versions import judged_version
 from daxa.publish.state import records_at
+from daxa.publish.version import release_tags
 from daxa.publish.workspaces import alone
 
 __all__ = ["plan_merge"]
+
+_SECTION = re.compile(r"^## (v\d+\.\d+\.\d+)\b", re.MULTILINE | re.ASCII)
+"""How `daxa.publish.comparing.changelog` begins a release."""
 
 _PLACES = ("refs/heads/", "refs/tags/", "refs/remotes/")
 
@@ -184,11 +189,31 @@ def _finished(layout: Layout, branch: str, commits: tuple[str, str, str], found:
         files,
         again=tuple(dict.fromkeys(found.again)),
         unlisted=tuple(dict.fromkeys(found.unlisted)),
+        released_twice=_released_twice(layout, commits),
         _contents=contents,
         _programs=frozenset(found.programs),
         _listings=found.listings,
         _dropped=dropped,
     )
+
+
+def _released_twice(layout: Layout, commits: tuple[str, str, str]) -> tuple[str, ...]:
+    """Tags of releases here whose names the other side has given to releases of its own since both were one.
+
+    Git fetches no tag of a name that is there already, and says nothing: the other side's list of releases shows it.
+    """
+    base, _, theirs = (_released_at(layout, commit) for commit in commits)
+    tags = [tag for tag in release_tags(git.tags(layout.root)) if tag in theirs - base]
+    return tuple(
+        tag
+        for tag in tags
+        if git.merge_base(layout.root, own := git.commit_of(layout.root, f"refs/tags/{tag}"), commits[2]) != own
+    )
+
+
+def _released_at(layout: Layout, commit: str) -> set[str]:
+    content = git.read_file(layout.root, commit, "CHANGES.md") or b""
+    return set(_SECTION.findall(content.decode("utf-8", "replace")))
 
 
 def _refuse_in_the_way(

@@ -59,6 +59,8 @@ class MergePlan:
         Stages that DVC would run again after the merge.
     unlisted
         Outputs whose list of files is neither here nor on the remote.
+    released_twice
+        Versions that both sides have released, each as something else.
     """
 
     root: Path
@@ -71,6 +73,7 @@ class MergePlan:
     again: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
     is_merged: bool = False
+    released_twice: tuple[str, ...] = ()
     _contents: Mapping[str, bytes] = field(repr=False, default_factory=dict)
     _programs: frozenset[str] = field(repr=False, default_factory=frozenset)
     _listings: Mapping[str, bytes] = field(repr=False, default_factory=dict)
@@ -90,6 +93,7 @@ class MergePlan:
             "conflicts": [asdict(one) for one in self.conflicts],
             "again": list(self.again),
             "unlisted": list(self.unlisted),
+            "released_twice": list(self.released_twice),
         }
 
     def apply(self, *, observe: Callable[[int, int], None] = lambda ended, total: None) -> MergeReport:

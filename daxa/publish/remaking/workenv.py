@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from daxa.naming import number_of, some
 from daxa.publish.releases.release_environment import DISTRIBUTION, needed_packages
 from daxa.run.process import FinishedProgram, run_program
 
-__all__ = ["EnvironmentPlan", "make_environment", "plan_environment"]
+__all__ = ["EnvironmentPlan", "daxa_line", "make_environment", "plan_environment"]
 
 _DONE = "daxa-environment.json"
 _LAST = 2000
@@ -83,7 +84,7 @@ left_out=('evil==1.0',))
     """
     wanted, known = recorded["packages"], own["packages"]
     taken = [name for name in wanted if name in known and not (daxa and name == DISTRIBUTION)]
-    lines = [*([_source(daxa)] if daxa else []), *(f"{name}=={wanted[name]}" for name in taken)]
+    lines = [*([daxa_line(daxa)] if daxa else []), *(f"{name}=={wanted[name]}" for name in taken)]
     return EnvironmentPlan(
         recorded["python"],
         tuple(lines),
@@ -92,8 +93,10 @@ left_out=('evil==1.0',))
     )
 
 
-def _source(daxa: str) -> str:
-    """A line for daxa from a file, directory or address; a file with its digest, so that another one is another plan.
+def daxa_line(daxa: str) -> str:
+    """The line of a requirements file for daxa from a file, directory or address.
+
+    A file has its digest in it, so that another file is another plan.
 
     Raises
     ------
@@ -172,7 +175,9 @@ def _name(line: str) -> str:
 def _create(plan: EnvironmentPlan, place: Path, uv: str | None) -> None:
     here = ".".join(map(str, sys.version_info[:2]))
     if uv:
-        ended = _ended([uv, "venv", "--quiet", "--no-config", "--python", plan.python, str(place)])
+        # The Python that runs need not be where uv looks.
+        python = sys.executable if plan.python == platform.python_version() else plan.python
+        ended = _ended([uv, "venv", "--quiet", "--no-config", "--python", python, str(place)])
         if ended.code:
             raise ConfigError(
                 "no-python",
@@ -206,7 +211,7 @@ def _install(lines: Sequence[str], wheels: Sequence[str], place: Path, uv: str |
 
 def _check(python: Path) -> None:
     """Check that the daxa which was installed starts."""
-    ended = _ended([str(python), "-P", "-m", "daxa", "recreate", "--help"])
+    ended = _ended([str(python), "-P", "-m", "daxa", "--version"])
     if ended.code:
         raise ProgramError(
             "environment",
