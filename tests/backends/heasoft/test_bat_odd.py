@@ -180,6 +180,23 @@ def test_status_and_last_line_must_both_be_good(case):
     assert (verdict.done, verdict.code) == (False, f"heasoft.batsurvey.{name}")
 
 
+MACHINE = {
+    "Killed": "crashed",
+    "run.sh: line 3:  4711 Aborted                 batfftimage a b": "crashed",
+    "Floating point exception": "crashed",
+    "Illegal instruction (core dumped)": "crashed",
+    'Can\'t exec "batdetmask": No such file or directory at batsurvey line 3.': "programMissing",
+    "sh: 0: Cannot fork": "noMemory",
+}
+
+
+@pytest.mark.parametrize("line", MACHINE)
+def test_what_a_shell_says_of_the_machine_is_no_matter_of_one_pointing(line):
+    verdict = judge(CALL, 0, f"{line}\nWARNING: image (batfftimage_failed)\nbatsurvey: COMPLETE")
+    assert (verdict.done, verdict.code) == (False, f"heasoft.batsurvey.{MACHINE[line]}")
+    assert judge(CALL, 0, "3 histograms Aborted for now\nwas Killed\nbatsurvey: COMPLETE").code == ""
+
+
 def test_a_status_file_without_end_is_not_read(tmp_path):
     backend, task = find_backend("heasoft"), left_behind({}, []).task
     chain = backend.chain("swift", "events")
