@@ -34,6 +34,9 @@ __all__ = ["initial_knowledge", "run_chain"]
 _MOST_SHOWN = 1 << 20
 """Bytes of the output of a call that its task's log shows: the first and the last half of them."""
 
+_MOST_READ = 16 << 20
+"""Bytes of a text file: those that chains read have a few lines."""
+
 
 @dataclass
 class _Files:
@@ -57,7 +60,11 @@ class _Files:
 
     def text(self, path: str) -> str:
         try:
-            return (self.work / path).read_text(encoding="utf-8", errors="replace")
+            with (self.work / path).open("rb") as stream:
+                content = stream.read(_MOST_READ + 1)
+            if len(content) > _MOST_READ:
+                raise OSError(f"it has more than {_MOST_READ} bytes")
+            return content.decode("utf-8", "replace")
         except OSError as error:
             raise DataError("unreadable", f"{path} cannot be read: {error}", remedy="read the log above") from None
 
@@ -144,7 +151,13 @@ def run_chain(
         directory = f"data/{task.mission}/{'/'.join(sorted(directories))}/{task.obs_id}"
         whole = with_inputs(shell_script(attempt.calls, title=title), [one for one in inputs if one[1]], directory)
         print(f"\n{HEADING}\n{whole}{END}", file=log)
-    for product in chain.products(known):
+    try:
+        products = list(chain.products(known))
+    except CallError as error:
+        # The call itself ended well, so that it would be taken as done: what failed in it is tried again.
+        workdir.forget_link(error.name.split(".")[1])
+        raise
+    for product in products:
         _take(product, workdir.work, target, task)
 
 

@@ -168,6 +168,11 @@ class WorkDirectory:
             self._forget(former)
         self._stamps = self._look()
 
+    def forget_link(self, name: str) -> None:
+        """Have the next attempt make the calls of a link again, and those that depend on them."""
+        self._forget({key for key, one in self._entries.items() if one.slot.partition(" ")[0] == name})
+        self._save()
+
     def _forget(self, keys: set[str]) -> None:
         """Remove entries, those that depend on them, and the files that no other entry names."""
         gone: set[str] = set()
@@ -195,9 +200,12 @@ class WorkDirectory:
         self._entries[key] = entry
         self._wanted.add(key)
         self._stamps = self._look()
+        self._save()
+        return entry
+
+    def _save(self) -> None:
         journal = {"format": _FORMAT, "entries": [asdict(one) for one in self._entries.values()]}
         replace_file(self.root / _JOURNAL, (json.dumps(journal) + "\n").encode())
-        return entry
 
     def undo(self) -> bool:
         """Remove what a failed call wrote; True if all files of the calls before it are unchanged."""

@@ -155,13 +155,20 @@ def _understood(suite: Suite, messages: Iterable[Message]) -> Iterable[Message]:
 
 # What any program may say, or the shell that a chain uses.
 _COMMON: Mapping[str, re.Pattern[str]] = {
-    "crashed": re.compile(r"\bSegmentation fault\b|\bBus error\b|\bcore dumped\b"),
+    "crashed": re.compile(
+        r"\bSegmentation fault\b|\bBus error\b|\bcore dumped\b"
+        # What a shell says of a program that a signal ended: alone, or between where it was called and the call.
+        r"|^(?:\S+: line \d+: +\d+ )?(?:Killed|Aborted|Illegal instruction|Floating point exception)(?: {2,}\S.*)?$"
+    ),
     "programMissing": re.compile(
         r"^(?:\S*/)?(?:sh|bash|dash|csh|tcsh|env): .*(?:not found|No such file or directory)$"
         r"|^\S+: (?:line )?\d+: \S+: (?:command )?not found$"
+        r"|^Can't exec \"[^\"]+\": No such file or directory\b"
     ),
     "noSpace": re.compile(r"\bNo space left on device\b|\bDisk quota exceeded\b"),
-    "noMemory": re.compile(r"\bCannot allocate memory\b|\bstd::bad_alloc\b|\bOut of memory\b"),
+    "noMemory": re.compile(
+        r"\bCannot allocate memory\b|\bstd::bad_alloc\b|\bOut of memory\b|^(?:\S+: )*[Cc]annot fork\b"
+    ),
     "traceback": re.compile(r"^Traceback \(most recent call last\):"),
 }
 _NAMED = re.compile(r"[\w.]+=")

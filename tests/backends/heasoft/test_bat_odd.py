@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 from dataclasses import dataclass, replace
 
@@ -9,12 +11,17 @@ import pytest
 
 from daxa.backends import find_backend
 from daxa.backends.chains import FinishedCall, Known
+from daxa.backends.chains.execution import initial_knowledge
 from daxa.backends.heasoft.bat import bat_products
+from daxa.backends.tools.verdict import judge
 from daxa.errors import CallError, DataError
+from daxa.run.product import parse_product
 from daxa.run.task import Task, canonical
 from tests.backends.conftest import prefix_of
 from tests.backends.heasoft.bat_histograms import NAMES
-from tests.backends.heasoft.test_bat import OBS, TABLE, both, of_bat, of_pointing, seen
+from tests.backends.heasoft.test_bat import CALL, OBS, TABLE, both, of_bat, of_pointing, seen
+from tests.backends.heasoft.uvot_images import add_images
+from tests.backends.observed import Observed
 from tests.stubs.install import grant, request
 
 __all__ = ["both", "seen"]
@@ -146,6 +153,59 @@ def test_an_xrt_that_fails_or_makes_nothing_does_not_take_the_bat_with_it(both, 
         assert "left out XRT" in both.logs["events"]
 
 
+def test_an_xrt_whose_list_is_no_pointing_is_left_out_beside_a_good_bat(both):
+    """Its pipeline ends well, with a list of the settling alone."""
+    (pointed,) = (both.root / "fetch/xrt/event").glob("*pcw3po_uf.evt.gz")
+    pointed.rename(pointed.with_name(pointed.name.replace("po_uf", "st_uf")))
+    for other in (both.root / "fetch/xrt/event").glob("*po_uf*"):
+        other.unlink()
+    with pytest.raises(DataError, match="xrtpipeline made no list"):
+        both.run("events", "heasoft")
+    assert of_bat(both.run("events", "heasoft", failing="leave out"))
+
+
+ENDS = {
+    "COMPLETE, and 255": (255, "batsurvey: COMPLETE", "status255"),
+    "0, and nothing": (0, "batsurvey v6.15", "noSuccess"),
+    "0, and COMPLETE in a line of others": (0, "GTI: batsurvey: COMPLETE soon", "noSuccess"),
+    "killed": (-9, "batsurvey: COMPLETE", "crashed"),
+    "for its time": (None, "batsurvey: COMPLETE", "timeLimit"),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_status_and_last_line_must_both_be_good(case):
+    status, text, name = ENDS[case]
+    verdict = judge(CALL, status, text)
+    assert (verdict.done, verdict.code) == (False, f"heasoft.batsurvey.{name}")
+
+
+MACHINE = {
+    "Killed": "crashed",
+    "run.sh: line 3:  4711 Aborted                 batfftimage a b": "crashed",
+    "Floating point exception": "crashed",
+    "Illegal instruction (core dumped)": "crashed",
+    'Can\'t exec "batdetmask": No such file or directory at batsurvey line 3.': "programMissing",
+    "sh: 0: Cannot fork": "noMemory",
+}
+
+
+@pytest.mark.parametrize("line", MACHINE)
+def test_what_a_shell_says_of_the_machine_is_no_matter_of_one_pointing(line):
+    verdict = judge(CALL, 0, f"{line}\nWARNING: image (batfftimage_failed)\nbatsurvey: COMPLETE")
+    assert (verdict.done, verdict.code) == (False, f"heasoft.batsurvey.{MACHINE[line]}")
+    assert judge(CALL, 0, "3 histograms Aborted for now\nwas Killed\nbatsurvey: COMPLETE").code == ""
+
+
+def test_a_status_file_without_end_is_not_read(tmp_path):
+    backend, task = find_backend("heasoft"), left_behind({}, []).task
+    chain = backend.chain("swift", "events")
+    with (tmp_path / "endless.txt").open("wb") as stream:
+        stream.truncate((16 << 20) + 1)
+    with pytest.raises(DataError, match=r"endless\.txt cannot be read: it has more than"):
+        initial_knowledge(backend.program, chain, task, tmp_path, "6.36").facts.text("endless.txt")
+
+
 def test_beside_the_xrt_the_bat_may_have_nothing_and_its_pointings_may_be_left_out(both):
     short = {"batsurvey": {"expothresh": 1000.0}}
     with pytest.raises(DataError) as failed:
@@ -156,3 +216,66 @@ def test_beside_the_xrt_the_bat_may_have_nothing_and_its_pointings_may_be_left_o
     assert sorted(path.name for path in both.run("events", "heasoft").iterdir()) == lists
     assert any("instXRT" in name for name in lists)
     assert "batsurvey" not in both.logs["events"]
+
+
+def again(seen: Observed, **parameters: object) -> str:
+    """Carry the step out in the directory of the attempt before; the log."""
+    target, log = seen.root / "events", io.StringIO()
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    (seen.root / "kept").mkdir(exist_ok=True)
+    task = seen.task("events", "heasoft", **parameters)
+    try:
+        find_backend("heasoft").resume(task, {"fetch": seen.root / "fetch"}, target, log, seen.root / "kept")
+    finally:
+        seen.logs["events"] = log.getvalue()
+    return log.getvalue()
+
+
+@pytest.fixture
+def three(both) -> Observed:
+    add_images(both.root / "fetch", OBS, "uw1")
+    both.instruments = ("XRT", "UVOT", "BAT")
+    return both
+
+
+def test_a_pointing_that_failed_is_tried_again_and_nothing_else_is(three, stand_ins):
+    """The call itself ended well, so that its files alone do not say that it has to be made again."""
+    prefix = prefix_of(stand_ins["heasoft"])
+    request(prefix, "batsurvey", "", pointing=f"point_{NAMES[0]}")
+    try:
+        with pytest.raises(CallError, match="batcelldetect_failed"):
+            again(three)
+    finally:
+        grant(prefix, "batsurvey")
+    log = again(three)
+    assert re.findall(r"(?m)^== (\w+).*: (.*)$", log) == [
+        ("xrtpipeline", "done before"),
+        ("uvotimsum", "done before"),
+        ("uvotimsum", "done before"),
+        ("uvotdetect", "done before"),
+        ("batsurvey", "done"),
+    ]
+    assert of_bat(three.root / "events") == sorted([*of_pointing(NAMES[0]), *of_pointing(NAMES[1]), *TABLE])
+
+
+@pytest.mark.parametrize("tool", ["xrtpipeline", "uvotimsum", "uvotdetect", "batsurvey"])
+def test_of_three_instruments_two_go_on_and_the_third_is_done_later(three, stand_ins, tool):
+    prefix = prefix_of(stand_ins["heasoft"])
+    request(prefix, tool, "silent")
+    try:
+        again(three, failing="leave out")
+        made = {parse_product(path.name).instrument for path in (three.root / "events").glob("obsid*")}
+        with pytest.raises(CallError, match=tool):
+            again(three)
+    finally:
+        grant(prefix, tool)
+    lost = {"xrtpipeline": "XRT", "batsurvey": "BAT"}.get(tool, "UVOT")
+    assert made == {"XRT", "UVOT", "BAT"} - {lost}
+    log = again(three)
+    ways = re.findall(r"(?m)^== (\w+).*: (.*)$", log)
+    assert {name for name, how in ways if how == "done"} == {tool} | ({"uvotdetect"} if lost == "UVOT" else set()), (
+        "nothing else"
+    )
+    kinds = {parse_product(path.name).kind for path in (three.root / "events").glob("obsid*")}
+    assert {"events", "uvotimage", "uvotsources", "batsources", "batpointings"} <= kinds
