@@ -327,6 +327,7 @@ ATTACKS = {
     "a wrong sum": (GOOD[:10] + b"X" + GOOD[11:] + END, "a header in it is wrong"),
     "no end": (GOOD, "ends too early"),
     "something after the end": (GOOD + END + b"#!/bin/sh", "after its end"),
+    "packed twice": (gzip.compress(GOOD + END, 1, mtime=0), "ends too early"),
     "no tar": (b"%PDF-1.4" + bytes(2000), "a header in it is wrong"),
     "not fits": (stored(INNER, b"hello world" * 300) + END, "does not begin as a FITS file"),
     "a page": (stored(INNER, b"<!DOCTYPE html><title>x</title>") + END, "is a web page"),

@@ -33,8 +33,8 @@ def test_odd_names_are_passed_over_and_unpacked_tars_are_read(tmp_path):
 
 
 def test_what_python_writes_for_others_is_read(tmp_path):
-    """The formats of GNU tar and ustar, with folders."""
-    for number, form in enumerate((tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT)):
+    """The formats of GNU tar, ustar and pax, with folders."""
+    for number, form in enumerate((tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT)):
         (tmp_path / "deep" / ("n" * 60)).mkdir(parents=True, exist_ok=True)
         (tmp_path / "deep" / ("n" * 60) / "list.fits").write_bytes(b"q" * 700)
         out = io.BytesIO()
