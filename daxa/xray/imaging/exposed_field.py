@@ -70,25 +70,28 @@ def read_field(image: Path, exposure: Path, readout: Path | None = None) -> Fiel
     Returns
     -------
     Field
-        With the pointing that the image names, and what the map says of its vignetting.
+        With the pointing that the map names, else its middle, and what the map says of its vignetting.
 
     Raises
     ------
     DataError
-        They do not belong together, or do not say where the telescope pointed.
+        They do not belong together, or name a pointing that is none.
     """
     (counts, taken), header = read_counted(image, readout), fits.getheader(image)
     seconds, map_header = exposed_seconds(fits.getdata(exposure)), fits.getheader(exposure)
     check_pair(header, map_header)
     if "XCEN" in map_header and "YCEN" in map_header:
         x, y = card_number(map_header, "XCEN"), card_number(map_header, "YCEN")
-    else:
+    elif "RA_PNT" in map_header or "DEC_PNT" in map_header:
         x, y = pointing_pixel(map_header, header_wcs(map_header), 1) or (math.nan, math.nan)
+    else:
+        # A survey has no axis: the middle of its tile counts, as in tables of coverage.
+        y, x = ((side + 1) / 2 for side in seconds.shape)
     if not (math.isfinite(x) and math.isfinite(y)):
         raise DataError(
             "pointing",
-            f"{exposure.name} does not say where the telescope pointed (XCEN and YCEN, or RA_PNT and DEC_PNT)",
-            remedy="make the map again, or write these cards into its header",
+            f"{exposure.name} names no place on the sky as its pointing (XCEN and YCEN, or RA_PNT and DEC_PNT)",
+            remedy="make the map again, or correct these cards in its header",
         )
     ra, dec = to_icrs(header_wcs(map_header), x, y, 1)
     axis = float(ra), float(dec)

@@ -46,6 +46,23 @@ def field(products) -> Field:
     return read_field(*products)
 
 
+def test_the_middle_of_a_map_stands_for_the_pointing_that_it_does_not_name(products, field, tmp_path):
+    """As of tiles of a survey; but a pointing that is none is refused."""
+    pixels, header = fits.getdata(products[1]), fits.getheader(products[1])
+    for key in ("XCEN", "YCEN", "RA_PNT", "DEC_PNT"):
+        del header[key]
+    fits.PrimaryHDU(pixels, header).writeto(tmp_path / "expmap.fits")
+    middle = read_field(products[0], tmp_path / "expmap.fits").axis
+    wcs = header_wcs(field.header)
+    expected = wcs.wcs_pix2world((pixels.shape[1] + 1) / 2, (pixels.shape[0] + 1) / 2, 1)
+    assert middle == pytest.approx(tuple(map(float, expected)), abs=1e-4)
+    assert middle != pytest.approx(field.axis, abs=1e-3)
+    header["RA_PNT"], header["DEC_PNT"] = "unknown", "unknown"
+    fits.PrimaryHDU(pixels, header).writeto(tmp_path / "other.fits")
+    with pytest.raises(DataError):
+        read_field(products[0], tmp_path / "other.fits")
+
+
 def scattered(field: Field, n: int, seed: int, beyond: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
     ny, nx = field.counts.shape
     rng = np.random.default_rng(seed)
