@@ -67,10 +67,13 @@ def _survey(known: Known) -> list[CallPlan]:
         return []
     obs_id = known.task.obs_id
     if missing := [name for one in _NEEDED if f"obs/{(name := one.format(obs_id=obs_id))}" not in known.inputs]:
+        if beside and known.parameters["failing"] == FAILING[1]:
+            return []
+        without = f"; or do without the BAT: {_without(known)}" if beside else ""
         raise DataError(
             "no-housekeeping",
             f"{known.task.mission} {obs_id}: batsurvey needs {', '.join(missing)}, and the archive has none",
-            remedy="choose other instruments, or leave the observation out of the selection",
+            remedy=f"choose other instruments, or leave the observation out of the selection{without}",
         )
     values = {"indir": "obs", "outdir": "survey", "elimits": _limits(known)}
     return [CallPlan(values, INSTRUMENT if beside else "")]

@@ -212,6 +212,11 @@ def test_beside_the_xrt_the_bat_may_have_nothing_and_its_pointings_may_be_left_o
         both.run("events", "heasoft", heasoft=short)
     assert f'do without the BAT: failing = "leave out" in [events.obs."{OBS}"]' in failed.value.remedy
     lists = sorted(path.name for path in both.run("events", "heasoft", failing="leave out", heasoft=short).iterdir())
+    (both.root / f"fetch/bat/hk/sw{OBS}bgocb.hk.gz").unlink()
+    with pytest.raises(DataError, match="batsurvey needs") as missing:
+        both.run("events", "heasoft")
+    assert 'failing = "leave out"' in missing.value.remedy
+    assert sorted(path.name for path in both.run("events", "heasoft", failing="leave out").iterdir()) == lists
     shutil.rmtree(both.root / "fetch/bat")
     assert sorted(path.name for path in both.run("events", "heasoft").iterdir()) == lists
     assert any("instXRT" in name for name in lists)
