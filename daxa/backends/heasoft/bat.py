@@ -97,6 +97,10 @@ def _refuse_bins(text: object) -> str:
     return f'write at most {_MOST_BINS} bins in ascending order from {lo:g} to {hi:g} keV, such as "14-24,24-50,50-100"'
 
 
+def _refuse_limits(text: object) -> str:
+    return "" if len(_bins(text)) == 2 else 'write two energies that are edges of bins, such as "14-195",'
+
+
 def _limits(known: Known) -> str:
     """First and last energy of the bins: total rates are judged between them, which must be edges of bins."""
     given = (json.loads(known.task.parameters).get("heasoft") or {}).get(_LINK) or {}
@@ -219,7 +223,7 @@ LINKS = (
             *("attitude_pattern", "sao_pattern", "go_pattern", "de_pattern"),
         ),
         apart=True,
-        refuses={"energybins": _refuse_bins},
+        refuses={"energybins": _refuse_bins, "elimits": _refuse_limits},
     ),
 )
 """It needs nothing of the other instruments."""

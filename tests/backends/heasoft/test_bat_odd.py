@@ -136,6 +136,13 @@ def test_bins_that_it_cannot_use_are_refused_before_work(bins):
     assert len(fault.message) < 300
 
 
+@pytest.mark.parametrize("limits", ["nan", "14-24,24-50", "195-14", "14", ""])
+def test_limits_are_two_energies(limits):
+    (fault,) = find_backend("heasoft").check("swift", {"events": {"heasoft": {"batsurvey": {"elimits": limits}}}})
+    assert "edges of bins" in fault.remedy
+    assert find_backend("heasoft").check("swift", {"events": {"heasoft": {"batsurvey": {"elimits": "14-50"}}}}) == []
+
+
 @pytest.mark.parametrize("bins", ["14-195", "14-24,24-50,50-100,100-195", "14.5-20,30-200", bins_of(80)])
 def test_bins_that_it_can_use_are_taken(bins):
     assert find_backend("heasoft").check("swift", {"events": {"heasoft": {"batsurvey": {"energybins": bins}}}}) == []
