@@ -155,7 +155,7 @@ def run_chain(
         products = list(chain.products(known))
     except CallError as error:
         # The call itself ended well, so that it would be taken as done: what failed in it is tried again.
-        workdir.forget_link(error.name.split(".")[1])
+        workdir.forget_link(error.name.partition(".")[2].partition(".")[0])
         raise
     for product in products:
         _take(product, workdir.work, target, task)

@@ -67,10 +67,13 @@ def _survey(known: Known) -> list[CallPlan]:
         return []
     obs_id = known.task.obs_id
     if missing := [name for one in _NEEDED if f"obs/{(name := one.format(obs_id=obs_id))}" not in known.inputs]:
+        if beside and known.parameters["failing"] == FAILING[1]:
+            return []
+        without = f"; or do without the BAT: {_without(known)}" if beside else ""
         raise DataError(
             "no-housekeeping",
             f"{known.task.mission} {obs_id}: batsurvey needs {', '.join(missing)}, and the archive has none",
-            remedy="choose other instruments, or leave the observation out of the selection",
+            remedy=f"choose other instruments, or leave the observation out of the selection{without}",
         )
     values = {"indir": "obs", "outdir": "survey", "elimits": _limits(known)}
     return [CallPlan(values, INSTRUMENT if beside else "")]
@@ -92,6 +95,10 @@ def _refuse_bins(text: object) -> str:
         return ""
     lo, hi = _ENERGIES
     return f'write at most {_MOST_BINS} bins in ascending order from {lo:g} to {hi:g} keV, such as "14-24,24-50,50-100"'
+
+
+def _refuse_limits(text: object) -> str:
+    return "" if len(_bins(text)) == 2 else 'write two energies that are edges of bins, such as "14-195",'
 
 
 def _limits(known: Known) -> str:
@@ -216,7 +223,7 @@ LINKS = (
             *("attitude_pattern", "sao_pattern", "go_pattern", "de_pattern"),
         ),
         apart=True,
-        refuses={"energybins": _refuse_bins},
+        refuses={"energybins": _refuse_bins, "elimits": _refuse_limits},
     ),
 )
 """It needs nothing of the other instruments."""

@@ -136,6 +136,13 @@ def test_bins_that_it_cannot_use_are_refused_before_work(bins):
     assert len(fault.message) < 300
 
 
+@pytest.mark.parametrize("limits", ["nan", "14-24,24-50", "195-14", "14", ""])
+def test_limits_are_two_energies(limits):
+    (fault,) = find_backend("heasoft").check("swift", {"events": {"heasoft": {"batsurvey": {"elimits": limits}}}})
+    assert "edges of bins" in fault.remedy
+    assert find_backend("heasoft").check("swift", {"events": {"heasoft": {"batsurvey": {"elimits": "14-50"}}}}) == []
+
+
 @pytest.mark.parametrize("bins", ["14-195", "14-24,24-50,50-100,100-195", "14.5-20,30-200", bins_of(80)])
 def test_bins_that_it_can_use_are_taken(bins):
     assert find_backend("heasoft").check("swift", {"events": {"heasoft": {"batsurvey": {"energybins": bins}}}}) == []
@@ -212,6 +219,11 @@ def test_beside_the_xrt_the_bat_may_have_nothing_and_its_pointings_may_be_left_o
         both.run("events", "heasoft", heasoft=short)
     assert f'do without the BAT: failing = "leave out" in [events.obs."{OBS}"]' in failed.value.remedy
     lists = sorted(path.name for path in both.run("events", "heasoft", failing="leave out", heasoft=short).iterdir())
+    (both.root / f"fetch/bat/hk/sw{OBS}bgocb.hk.gz").unlink()
+    with pytest.raises(DataError, match="batsurvey needs") as missing:
+        both.run("events", "heasoft")
+    assert 'failing = "leave out"' in missing.value.remedy
+    assert sorted(path.name for path in both.run("events", "heasoft", failing="leave out").iterdir()) == lists
     shutil.rmtree(both.root / "fetch/bat")
     assert sorted(path.name for path in both.run("events", "heasoft").iterdir()) == lists
     assert any("instXRT" in name for name in lists)
