@@ -23,7 +23,7 @@ from tests.journey.test_increments import ids
 from tests.journey.workbench import Workbench, contents
 from tests.test_readme import session_with, typed
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("quick_dvc")]
 
 KILLS = int(os.environ.get("DAXA_TEST_KILLS", "0"))
 COMMANDS = (

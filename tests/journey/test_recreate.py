@@ -14,7 +14,7 @@ from astropy.io import fits
 from daxa.simulator import Observatory
 from tests.journey.workbench import Workbench, contents
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("quick_dvc")]
 
 ALTERED, MISSING, REPACKED = "90900001002", "0900000201", "0900000101"
 

@@ -8,7 +8,7 @@ from daxa.archive.layout import Layout
 from tests.journey.test_increments import fetched, ids, ran
 from tests.journey.workbench import PIXELS, contents
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("quick_dvc")]
 
 DATA = ("data/xmm/clean", "data/xmm/images", "data/nustar/images", "ledger", "selection")
 

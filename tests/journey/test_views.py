@@ -14,7 +14,7 @@ import daxa
 from tests.journey.workbench import contents
 from tests.test_readme import session_with, typed
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("quick_dvc")]
 
 
 def test_a_sample_and_a_mosaic_of_events(copy, bench, tmp_path):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,14 +24,22 @@ from daxa.publish.releases.verify import verify_archive
 from daxa.publish.sharing.pull import pull_data
 from daxa.publish.sharing.push import push_releases
 from daxa.publish.sharing.remotes import add_remote, try_remote
+from daxa.run.process import FinishedProgram, run_program
 from tests.publish.workshop import FIRST, run
 
 PATIENCE = 30
 
 
 @pytest.fixture(autouse=True, scope="module")
-def dvc_that_starts_at_once():
+def dvc_that_starts_at_once(forked_dvc):
     """Storages are reached by a DVC that was started as daxa starts it: libraries of networks do not like forks."""
+
+    def run_dvc(argv: Sequence[str], **options: object) -> FinishedProgram:
+        return (forked_dvc if argv[4] in ("commit", "config", "remote", "status") else run_program)(argv, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daxa.archive.dvc.run_program", run_dvc)
+        yield
 
 
 def needs(*modules: str) -> None:
