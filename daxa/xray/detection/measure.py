@@ -168,19 +168,20 @@ def _joined_twins(
 ) -> set[int]:
     """Rows of points that are one source with another row, whose fit takes their light.
 
-    Peaks of a coarse scale between two sources end at one of them, beside its own peak, and the light on either
-    side of a gap makes a peak each: two fits then share what is one source.
+    Beside gaps peaks of a coarse scale between two sources end at one of them, beside its own peak, and the light
+    on either side of a gap makes a peak each: two fits then share what is one source.
     """
     dropped: set[int] = set()
     points = [row for row in range(number, len(peaks)) if found[row][0].extent == 0]
     for first, second in _close(rest, hidden, [found[row][0] for row in points]):
         pair = points[first], points[second]
-        if dropped.intersection(pair):
+        places = {row: _Place.of(peaks, row, rest, hidden) for row in pair}
+        # Only where pixels are hidden do fits go far enough to meet.
+        if dropped.intersection(pair) or not any(place.is_hidden for place in places.values()):
             continue
         for row in pair:
             rest.background[shown[row][0]] -= shown[row][1]
         both = [found[row][0] for row in pair]
-        places = {row: _Place.of(peaks, row, rest, hidden) for row in pair}
         alone = {row: places[row].point() for row in pair}
         value = _common_likelihood(rest, both, max(place.reach for place in places.values()))
         kept, other = sorted(pair, key=lambda row: -value([alone[row]]))
