@@ -153,7 +153,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_unpacked(made, s
         place = tmp_path / "a907.tar"
         place.write_bytes(bytes(1000))
     monkeypatch.setattr(restore.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
-    with pytest.raises(StorageError, match=r"no space .* in DVC's cache .* 0\.0 MB are free") as caught:
+    with pytest.raises(StorageError, match=r"no space .*in DVC's cache .* 0\.0 MB free") as caught:
         restore_deposit(place, tmp_path / "back")
     assert caught.value.name == "full"
     assert not (tmp_path / "back").exists()

@@ -26,7 +26,7 @@ from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
 from daxa.archive.layout import Layout
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError, VerifyError
-from daxa.files import errors_naming, open_plain, read_plain
+from daxa.files import check_space, errors_naming, open_plain, read_plain
 from daxa.missions.spec import SAFE_ID
 from daxa.naming import number_of, some
 from daxa.publish.citing.cited_release import cite_release
@@ -227,14 +227,12 @@ def _check_target(target: Path) -> None:
 
 def _check_space(target: Path, needed: int) -> None:
     """Refuse at once what cannot fit; what fits once may not fit twice, as most file systems need it."""
-    free = shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise StorageError(
-            "full",
-            f"{target.parent} has no space for the archive: its data are {needed / 1e6:.1f} MB, once in DVC's cache "
-            f"and once in their places, and {free / 1e6:.1f} MB are free",
-            remedy="free some space there, or name a directory on another disk; nothing was left behind",
-        )
+    check_space(
+        target.parent,
+        needed,
+        "the data of the archive, which most file systems hold twice (in DVC's cache and in their places)",
+        remedy="free some space there, or name a directory on another disk; nothing was left behind",
+    )
 
 
 def _unpack(source: Path, place: Path) -> Path:
