@@ -82,7 +82,7 @@ class Member(io.RawIOBase):
         wanted = self._left if size < 0 else min(size, self._left)
         content = self._stream.read(wanted)
         if len(content) != wanted:
-            raise self._refuse(f"it ends within {self.file_name}")
+            raise self._refuse(f"it ends within {self.file_name[:80]!r}")
         self._left -= wanted
         return content
 

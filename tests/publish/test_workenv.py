@@ -84,6 +84,32 @@ def test_wheels_alone_are_installed_and_once(tmp_path, programs):
     assert len(programs) == 6, "another plan"
 
 
+@pytest.mark.parametrize("python", ["tmp", "", "python3", "3.12", "3.12.1 --clear"])
+def test_a_python_that_is_no_version_is_refused(tmp_path, programs, monkeypatch, python):
+    monkeypatch.setattr(workenv.shutil, "which", lambda name: "/bin/uv")
+    with pytest.raises(ConfigError, match="not a version"):
+        make_environment(plan_environment({**RECORDED, "python": python}, OWN), tmp_path / "env")
+    assert programs == [], "uv would run tmp/bin/python"
+
+
+def test_pip_installs_nowhere_else(tmp_path, programs, monkeypatch):
+    known, whole = [], workenv.run_program
+    for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example")
+
+    def run(argv, *, cwd, environ):
+        known.append({name: value for name, value in environ.items() if name.startswith("PIP_")})
+        return whole(argv, cwd=cwd, environ=environ)
+
+    monkeypatch.setattr(workenv, "run_program", run)
+    make_environment(plan_environment(RECORDED, OWN), tmp_path / "env")
+    for variables in known:
+        assert variables["PIP_USER"] == "0"
+        assert variables["PIP_INDEX_URL"] == "https://mirror.example"
+        assert not {"PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"} & set(variables)
+
+
 def test_uv_brings_the_python_that_was_used(tmp_path, programs, monkeypatch):
     monkeypatch.setattr(workenv.shutil, "which", lambda name: "/bin/uv")
     make_environment(plan_environment({**RECORDED, "python": "3.99.1"}, OWN), tmp_path / "env")

@@ -306,7 +306,8 @@ def _widened(header: fits.Header, lists: Sequence[EventList]) -> fits.Header:
     """The first header, with start and end of the whole, and without what was measured in a part."""
     wide = header.copy()
     headers = [events.header for events in lists]
-    for key in [key for key in wide if _OF_PARTS.fullmatch(key) or _MEASURED.fullmatch(key)]:
+    # A strange header may have a card twice; both are removed at once.
+    for key in {key for key in wide if _OF_PARTS.fullmatch(key) or _MEASURED.fullmatch(key)}:
         if _OF_PARTS.fullmatch(key) or len({card_text(own, key) for own in headers}) > 1:
             del wide[key]
     for number, text, extreme in (("TSTART", "DATE-OBS", np.argmin), ("TSTOP", "DATE-END", np.argmax)):

@@ -133,6 +133,7 @@ def test_what_was_measured_in_a_part_is_not_said_of_the_whole(real_data, tmp_pat
         path = tmp_path / f"{number}.fits"
         write_clean_events(path, events, cut, {key: (value, "") for key, value in cards.items()})
         part = open_events(path)
+        part.header.append(("FLRLO1", 0.6, "a second time"))
         parts.append((replace(part, assumptions=("both", f"only {number}")), Cut((), part.gtis)))
     merged = merge_events(tmp_path / "merged.fits", parts, {})
     # Each of these parts brings the frames of the whole: what is said of the live time follows.
