@@ -63,9 +63,24 @@ def test_daxa_itself_may_come_from_elsewhere(tmp_path):
     address = "https://example.org/daxa.whl"
     assert plan_environment(RECORDED, OWN, address).lines == (f"daxa-archive @ {address}", "numpy==2.1.0")
     assert plan_environment(RECORDED, OWN, str(tmp_path)).lines[0] == f"daxa-archive @ {tmp_path.as_uri()}"
-    for missing in ("daxa.whl", str(tmp_path / "other.whl"), "https://a b", "https://a\nevil==1.0"):
+    for missing in (
+        "daxa.whl",
+        "~nobody-here/daxa.whl",
+        str(tmp_path / "other.whl"),
+        "https://a b",
+        "https://a\nevil==1.0",
+    ):
         with pytest.raises(CriteriaError, match="no file"):
             plan_environment(RECORDED, OWN, missing)
+
+
+@pytest.mark.parametrize("address", ["https://ada:secret@h.example/d.whl", "git+https://:secret@h.example/d.git@v1"])
+def test_an_address_with_a_password_is_written_nowhere(address):
+    with pytest.raises(CriteriaError, match="contains a password") as caught:
+        plan_environment(RECORDED, OWN, address)
+    assert "secret" not in str(caught.value)
+    for plain in ("git+ssh://git@h.example/d.git", "https://h.example:443/d.git@v1"):
+        assert plan_environment(RECORDED, OWN, plain).lines[0] == f"daxa-archive @ {plain}"
 
 
 def test_wheels_alone_are_installed_and_once(tmp_path, programs):

@@ -33,6 +33,7 @@ __all__ = ["EnvironmentPlan", "daxa_line", "make_environment", "plan_environment
 _DONE = "daxa-environment.json"
 _LAST = 2000
 
+_PASSWORD = re.compile(r"//[^/@]*:[^/]*@")
 _RELEASE = re.compile(r"\d+\.\d+\.\d+[A-Za-z0-9.+]*", re.ASCII)
 _PLACES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 """Variables that would have pip install elsewhere than in the new environment."""
@@ -106,9 +107,10 @@ def daxa_line(daxa: str) -> str:
     Raises
     ------
     CriteriaError
-        It is none of these.
+        It is none of these, or contains a password.
     """
-    path = Path(daxa).expanduser().absolute()
+    # pathlib raises where there is no such home directory.
+    path = Path(os.path.expanduser(daxa)).absolute()  # noqa: PTH111
     if path.exists():
         digest = f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""
         return f"{DISTRIBUTION} @ {path.as_uri()}{digest}"
@@ -117,6 +119,12 @@ def daxa_line(daxa: str) -> str:
             "daxa-source",
             f"there is no file or directory {daxa}",
             remedy="give a wheel, a directory with the source, or an address such as git+https://HOST/daxa.git@TAG",
+        )
+    if _PASSWORD.search(daxa):
+        raise CriteriaError(
+            "daxa-source",
+            f"{_PASSWORD.sub('//...@', daxa)} contains a password, which would be written into a file",
+            remedy="keep it in ~/.netrc, which pip and uv read, and give the address without it",
         )
     return f"{DISTRIBUTION} @ {daxa}"
 
