@@ -265,8 +265,8 @@ def _run(argv: Sequence[str]) -> None:
 
 def _ended(argv: Sequence[str]) -> FinishedProgram:
     """Run a program at the root of the file system: uv obeys the uv.toml of every directory above it."""
-    left_out = ("PYTHONPATH", "PYTHONHOME", *_PLACES)
-    environ = {name: value for name, value in os.environ.items() if name not in left_out}
+    ignored = ("PYTHONPATH", "PYTHONHOME", *_PLACES)
+    environ = {name: value for name, value in os.environ.items() if name not in ignored}
     # Where users install for themselves by default, pip would refuse to install in an environment.
     environ["PIP_USER"] = "0"
     return run_program(list(argv), cwd=Path(os.sep), environ=environ)
