@@ -163,7 +163,10 @@ def _differences(first: EventList, other: EventList) -> list[str]:
 
 def _pointings(first: EventList, other: EventList) -> list[str]:
     """How far apart the telescope pointed, where both lists say it: one exposure map has one axis and one roll."""
-    (ra, dec, roll), (ra2, dec2, roll2) = map(_pointing, (first, other))
+    try:
+        (ra, dec, roll), (ra2, dec2, roll2) = map(_pointing, (first, other))
+    except DataError as problem:
+        return [problem.message]
     apart = 3600.0 * math.hypot(_turned(ra2 - ra) * math.cos(math.radians(dec)), dec2 - dec)
     differs = [f"they point to places {apart:.0f} arcsec apart"] if apart > _APART else []
     turned = abs(_turned(roll2 - roll))

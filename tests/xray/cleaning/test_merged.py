@@ -85,6 +85,7 @@ def test_live_time_of_the_whole_is_that_of_its_frames(real_data, tmp_path):
         ("nustar-30101031002", {"MJDREFI": 51544}, "clocks"),
         ("xmm-0404910601-m1", {"RA_PNT": 149.7, "DEC_PNT": -11.1}, "arcsec apart"),
         ("xmm-0404910601-m1", {"PA_PNT": 3.0}, "turned by"),
+        ("xmm-0404910601-m1", {"RA_PNT": "unknown"}, "RA_PNT"),
     ],
 )
 def test_different_modes_are_refused(real_data, name, cards, word):
