@@ -74,6 +74,14 @@ def test_daxa_itself_may_come_from_elsewhere(tmp_path):
             plan_environment(RECORDED, OWN, missing)
 
 
+def test_an_address_is_no_path_in_the_directory_of_a_stranger(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wheel = tmp_path / "https:" / "h.example" / "d.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.write_text("")
+    assert plan_environment(RECORDED, OWN, "https://h.example/d.whl").lines[0].endswith("@ https://h.example/d.whl")
+
+
 @pytest.mark.parametrize("address", ["https://ada:secret@h.example/d.whl", "git+https://:secret@h.example/d.git@v1"])
 def test_an_address_with_a_password_is_written_nowhere(address):
     with pytest.raises(CriteriaError, match="contains a password") as caught:

@@ -111,7 +111,7 @@ def daxa_line(daxa: str) -> str:
     """
     # pathlib raises where there is no such home directory.
     path = Path(os.path.expanduser(daxa)).absolute()  # noqa: PTH111
-    if path.exists():
+    if "://" not in daxa and path.exists():
         digest = f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""
         return f"{DISTRIBUTION} @ {path.as_uri()}{digest}"
     if ":" not in daxa or not daxa.isprintable() or " " in daxa:
