@@ -30,7 +30,7 @@ _LONGEST_EXTENSION = 1 << 20
 
 _EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
 _RECORD = re.compile(rb"([1-9][0-9]{0,6}) ([^=\n]{1,200})=", re.ASCII)
-# Those of other makers ("LIBARCHIVE.creationtime") describe the file, but for GNU's, which change what is its content.
+# Keywords of other makers ("LIBARCHIVE.creationtime") describe the file; GNU's change what its content is.
 _HARMLESS = re.compile(r"[acm]time|[ug]id|[ug]name|comment|(?!GNU\.|SCHILY\.realsize)[A-Za-z0-9_]+\..+", re.ASCII)
 _CHARSETS = {"BINARY", "ISO-IR 10646 2000 UTF-8"}
 
@@ -82,7 +82,7 @@ class Member(io.RawIOBase):
         wanted = self._left if size < 0 else min(size, self._left)
         content = self._stream.read(wanted)
         if len(content) != wanted:
-            raise self._refuse(f"it ends within {self.file_name}")
+            raise self._refuse(f"it ends within {self.file_name[:80]!r}")
         self._left -= wanted
         return content
 
@@ -118,10 +118,10 @@ def read_members(
     """
     seen: set[str] = set()
     headers = names = 0
-    said = _Said()
+    overrides = _Overrides()
     while True:
         block = stream.read(TAR_BLOCK)
-        if block == bytes(TAR_BLOCK) and said == _Said():
+        if block == bytes(TAR_BLOCK) and overrides == _Overrides():
             _check_end(stream, refuse, padded=foreign)
             return
         if len(block) != TAR_BLOCK:
@@ -131,10 +131,10 @@ def read_members(
         if headers > _MOST_HEADERS:
             raise refuse(f"it contains more than {_MOST_HEADERS} files")
         if foreign and info.type in _EXTENSIONS:
-            said = _extended(info, stream, said, refuse)
+            overrides = _extended(info, stream, overrides, refuse)
             continue
-        info.name, info.size = said.name or info.name, info.size if said.size is None else said.size
-        said = _Said()
+        info.name, info.size = overrides.name or info.name, info.size if overrides.size is None else overrides.size
+        overrides = _Overrides()
         _judge(info, allowed, refuse, foreign=foreign)
         if info.name in seen:
             raise refuse(f"it contains {info.name!r} twice")
@@ -150,8 +150,8 @@ def read_members(
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What headers before that of a file say about it."""
+class _Overrides:
+    """Name and size of a file from the headers before its own; '' and None where they have none."""
 
     name: str = ""
     size: int | None = None
@@ -178,7 +178,7 @@ def _judge(info: tarfile.TarInfo, allowed: Callable[[str], bool], refuse: Refusa
         raise refuse(f"it contains {info.name[:80]!r}, which does not belong there")
 
 
-def _extended(info: tarfile.TarInfo, stream: Stream, said: _Said, refuse: Refusal) -> _Said:
+def _extended(info: tarfile.TarInfo, stream: Stream, overrides: _Overrides, refuse: Refusal) -> _Overrides:
     """What is known of the next file with one more header about it."""
     if info.size > _LONGEST_EXTENSION:
         raise refuse(f"an extended header in it has {info.size} bytes")
@@ -186,19 +186,19 @@ def _extended(info: tarfile.TarInfo, stream: Stream, said: _Said, refuse: Refusa
     content = member.read()
     member.pass_over()
     if info.type == tarfile.GNUTYPE_LONGNAME:
-        fresh = _Said(_name(content.removesuffix(b"\0"), refuse))
+        fresh = _Overrides(_name(content.removesuffix(b"\0"), refuse))
     else:
         records = _records(content, refuse)
-        fresh = _Said(_name(records.pop("path", b""), refuse), _size(records.pop("size", None), refuse))
+        fresh = _Overrides(_name(records.pop("path", b""), refuse), _size(records.pop("size", None), refuse))
         if records.pop("hdrcharset", b"BINARY").decode("latin-1") not in _CHARSETS:
             raise refuse("an extended header in it has unknown letters")
         if odd := sorted(key for key in records if not _HARMLESS.fullmatch(key)):
             raise refuse(f"an extended header in it has {odd[0][:80]!r}, which is not read")
-        if info.type == tarfile.XGLTYPE and fresh != _Said():
+        if info.type == tarfile.XGLTYPE and fresh != _Overrides():
             raise refuse("an extended header in it gives all files one name or size")
-    if (fresh.name and said.name) or None not in (fresh.size, said.size):
+    if (fresh.name and overrides.name) or None not in (fresh.size, overrides.size):
         raise refuse("two extended headers in it are about one file")
-    return _Said(fresh.name or said.name, said.size if fresh.size is None else fresh.size)
+    return _Overrides(fresh.name or overrides.name, overrides.size if fresh.size is None else fresh.size)
 
 
 def _records(content: bytes, refuse: Refusal) -> dict[str, bytes]:

@@ -100,6 +100,13 @@ def test_what_would_change_a_content_or_a_name_is_refused(name):
         read(content + END)
 
 
+def test_a_name_of_control_characters_is_shown_escaped():
+    content = block(PAX, b"15 path=a\xff\x1b[2J\n") + block(b"0", b"", "a", size=5000)
+    with pytest.raises(DataError) as caught:
+        read(content)
+    assert caught.value.message == r"it ends within 'a\udcff\x1b[2J'"
+
+
 def test_headers_and_names_without_end_are_refused(monkeypatch):
     monkeypatch.setattr("daxa.tars._MOST_HEADERS", 5)
     with pytest.raises(DataError, match="more than 5 files"):

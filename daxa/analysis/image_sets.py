@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa.archive.config import ArchiveConfig
-from daxa.archive.layout import Layout
+from daxa.archive.layout import Layout, absolute_place
 from daxa.archive.named_choices import named_bands, named_instruments, named_missions, named_obs_ids
 from daxa.archive.products import list_products
 from daxa.archive.stage_records import selected_ids
@@ -128,7 +128,7 @@ def outside_archive(layout: Layout, place: Path) -> Path:
     ArchiveError
         It lies in the archive.
     """
-    absolute = place.expanduser().resolve()
+    absolute = absolute_place(place).resolve()
     if absolute.is_relative_to(layout.root.resolve()):
         raise ArchiveError(
             "inside",

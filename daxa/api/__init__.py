@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daxa.api.archive import Archive
 from daxa.archive.gate import check_archive, enter_archive
-from daxa.archive.layout import Layout
+from daxa.archive.layout import Layout, absolute_place
 
 __all__ = ["Archive", "open"]
 
@@ -39,7 +39,7 @@ def open(directory: str | PathLike[str] = ".", *, acting: bool = False) -> Archi
     ConfigError
         Its ``daxa.toml`` cannot be used.
     """
-    layout = Layout(Path(directory).expanduser().absolute())
+    layout = Layout(absolute_place(Path(directory)))
     if acting:
         enter_archive(layout)
     else:

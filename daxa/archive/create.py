@@ -14,7 +14,7 @@ from daxa.archive.address import storage_address
 from daxa.archive.chosen_backends import NO_TABLES, BackendTables, choose_backends
 from daxa.archive.config import FETCH_SOFTWARE, Creator, LockedSoftware
 from daxa.archive.creators import check_creators
-from daxa.archive.layout import Layout
+from daxa.archive.layout import Layout, absolute_place
 from daxa.archive.table_diff import set_table_diff
 from daxa.archive.task_parts import fetched_inputs
 from daxa.archive.template import MissionAnswers, render
@@ -31,7 +31,6 @@ from daxa.run.steps import OWN_STEPS, Step, arrange_steps
 from daxa.selection.selection_file import write_selection
 
 __all__ = [
-    "absolute_place",
     "check_instruments",
     "check_missions",
     "check_place",
@@ -145,28 +144,6 @@ def _sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-def absolute_place(directory: Path) -> Path:
-    """The whole path of a place that the user names, without `..`, which would make messages hard to read.
-
-    Raises
-    ------
-    ArchiveError
-        There is no such home directory, or the current directory is gone.
-    """
-    try:
-        place = directory.expanduser().absolute()
-        # Links are followed only where `..` depends on them.
-        return place.parent.resolve() / place.name if ".." in place.parent.parts else place
-    except RuntimeError:
-        raise ArchiveError(
-            "no-parent", f"there is no home directory {directory.parts[0]}", remedy="give the whole path"
-        ) from None
-    except FileNotFoundError:
-        raise ArchiveError(
-            "no-directory", "the current directory no longer exists", remedy="change to another one: cd"
-        ) from None
 
 
 def check_place(directory: Path) -> None:

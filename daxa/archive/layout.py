@@ -10,7 +10,7 @@ from daxa.errors import ArchiveError
 from daxa.run.steps import OWN_STEPS
 from daxa.run.task import StagePaths
 
-__all__ = ["STEPS", "Layout"]
+__all__ = ["STEPS", "Layout", "absolute_place"]
 
 STEPS = tuple(step.name for step in OWN_STEPS)
 """Names of daxa's own steps: those of an archive whose ``daxa.toml`` names no others."""
@@ -185,3 +185,25 @@ def _git_directory(root: Path) -> Path:
         f"{place} is neither a Git directory nor a file that names one",
         remedy="clone the archive again; a linked work tree that was moved is repaired by `git worktree repair`",
     )
+
+
+def absolute_place(directory: Path) -> Path:
+    """The whole path of a place that the user names, without `..`, which would make messages hard to read.
+
+    Raises
+    ------
+    ArchiveError
+        There is no such home directory, or the current directory is gone.
+    """
+    try:
+        place = directory.expanduser().absolute()
+        # Links are followed only where `..` depends on them.
+        return place.parent.resolve() / place.name if ".." in place.parent.parts else place
+    except RuntimeError:
+        raise ArchiveError(
+            "no-parent", f"there is no home directory {directory.parts[0]}", remedy="give the whole path"
+        ) from None
+    except FileNotFoundError:
+        raise ArchiveError(
+            "no-directory", "the current directory no longer exists", remedy="change to another one: cd"
+        ) from None

@@ -50,10 +50,11 @@ def demo(
     A sample observatory on this machine stands in for the real archives; every command is printed as you would
     type it.
     """
+    from daxa.archive.layout import absolute_place
     from daxa.run.forkserver import share
     from daxa.simulator import Observatory, build_sky
 
-    directory = directory.expanduser().absolute()
+    directory = absolute_place(directory)
     _prepare(directory)
     say("simulating a small sky around Abell 907 ...")
     sky = build_sky(directory / "observatory", seed=907)

@@ -95,7 +95,8 @@ def look_at_remotes(layout: Layout) -> Iterator[Finding]:
 
 def _local(layout: Layout, name: str, address: str) -> Finding:
     # DVC takes a relative path from the directory of its configuration.
-    place = Path(os.path.normpath(layout.root / ".dvc" / Path(address).expanduser()))
+    # pathlib raises where there is no such home directory.
+    place = Path(os.path.normpath(layout.root / ".dvc" / os.path.expanduser(address)))  # noqa: PTH111
     if not place.is_dir():
         remedy = f"mount it, or create it: `mkdir -p {place}`; `daxa push` creates it, too"
         return Finding("remotes", name, "warning", f"{place} does not exist", remedy)

@@ -15,9 +15,8 @@ from typing import Any
 
 from daxa.archive import git
 from daxa.archive.bundle import BUNDLE_LIMIT
-from daxa.archive.create import absolute_place
 from daxa.archive.git_objects import tag_object
-from daxa.archive.layout import Layout
+from daxa.archive.layout import Layout, absolute_place
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file

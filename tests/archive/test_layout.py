@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import daxa
+from daxa.analysis.image_sets import outside_archive
 from daxa.archive.layout import Layout
 from daxa.errors import ArchiveError
 
@@ -68,3 +70,10 @@ def test_without_a_git_directory_there_is_no_private_state_and_none_is_made(tmp_
         Layout(tmp_path).places("xmm", "clean")
     assert caught.value.code == "archive.not-git"
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_home_directory_of_nobody_is_an_error_with_a_remedy(tmp_path):
+    """`Path.expanduser` raises what would be taken for a fault of ours."""
+    for use in (daxa.open, lambda place: outside_archive(Layout(tmp_path), Path(place))):
+        with pytest.raises(ArchiveError, match="no home directory ~nobody-here"):
+            use("~nobody-here/a907")

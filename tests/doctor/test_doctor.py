@@ -219,8 +219,10 @@ def test_remotes_of_an_archive(archive, monkeypatch):
         "['remote \"lab\"']\n    url = ../../storage\n"
         "['remote \"far\"']\n    url = gs://bucket/a907\n"
         "['remote \"web\"']\n    url = https://me@h.example/a907\n"
+        "['remote \"strange\"']\n    url = ~nobody-here/a907\n"
     )
     findings = found("remotes")
+    assert "~nobody-here/a907 does not exist" in findings["strange"].found
     assert (findings["lab"].state, findings["far"].state) == ("warning", "error")
     assert "dvc[gs]" in findings["far"].remedy
     assert findings["web"].found == "https://h.example/a907"

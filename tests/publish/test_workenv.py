@@ -63,9 +63,32 @@ def test_daxa_itself_may_come_from_elsewhere(tmp_path):
     address = "https://example.org/daxa.whl"
     assert plan_environment(RECORDED, OWN, address).lines == (f"daxa-archive @ {address}", "numpy==2.1.0")
     assert plan_environment(RECORDED, OWN, str(tmp_path)).lines[0] == f"daxa-archive @ {tmp_path.as_uri()}"
-    for missing in ("daxa.whl", str(tmp_path / "other.whl"), "https://a b", "https://a\nevil==1.0"):
+    for missing in (
+        "daxa.whl",
+        "~nobody-here/daxa.whl",
+        str(tmp_path / "other.whl"),
+        "https://a b",
+        "https://a\nevil==1.0",
+    ):
         with pytest.raises(CriteriaError, match="no file"):
             plan_environment(RECORDED, OWN, missing)
+
+
+def test_an_address_is_no_path_in_the_directory_of_a_stranger(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wheel = tmp_path / "https:" / "h.example" / "d.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.write_text("")
+    assert plan_environment(RECORDED, OWN, "https://h.example/d.whl").lines[0].endswith("@ https://h.example/d.whl")
+
+
+@pytest.mark.parametrize("address", ["https://ada:secret@h.example/d.whl", "git+https://:secret@h.example/d.git@v1"])
+def test_an_address_with_a_password_is_written_nowhere(address):
+    with pytest.raises(CriteriaError, match="contains a password") as caught:
+        plan_environment(RECORDED, OWN, address)
+    assert "secret" not in str(caught.value)
+    for plain in ("git+ssh://git@h.example/d.git", "https://h.example:443/d.git@v1"):
+        assert plan_environment(RECORDED, OWN, plain).lines[0] == f"daxa-archive @ {plain}"
 
 
 def test_wheels_alone_are_installed_and_once(tmp_path, programs):
@@ -82,6 +105,32 @@ def test_wheels_alone_are_installed_and_once(tmp_path, programs):
     assert len(programs) == 3, "it stands there"
     make_environment(plan_environment(RECORDED, OWN, "https://example.org/d.whl"), tmp_path / "env")
     assert len(programs) == 6, "another plan"
+
+
+@pytest.mark.parametrize("python", ["tmp", "", "python3", "3.12", "3.12.1 --clear"])
+def test_a_python_that_is_no_version_is_refused(tmp_path, programs, monkeypatch, python):
+    monkeypatch.setattr(workenv.shutil, "which", lambda name: "/bin/uv")
+    with pytest.raises(ConfigError, match="not a version"):
+        make_environment(plan_environment({**RECORDED, "python": python}, OWN), tmp_path / "env")
+    assert programs == [], "uv would run tmp/bin/python"
+
+
+def test_pip_installs_nowhere_else(tmp_path, programs, monkeypatch):
+    known, whole = [], workenv.run_program
+    for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example")
+
+    def run(argv, *, cwd, environ):
+        known.append({name: value for name, value in environ.items() if name.startswith("PIP_")})
+        return whole(argv, cwd=cwd, environ=environ)
+
+    monkeypatch.setattr(workenv, "run_program", run)
+    make_environment(plan_environment(RECORDED, OWN), tmp_path / "env")
+    for variables in known:
+        assert variables["PIP_USER"] == "0"
+        assert variables["PIP_INDEX_URL"] == "https://mirror.example"
+        assert not {"PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"} & set(variables)
 
 
 def test_uv_brings_the_python_that_was_used(tmp_path, programs, monkeypatch):

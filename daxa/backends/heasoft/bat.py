@@ -154,7 +154,7 @@ def _without(known: Known) -> str:
 
 
 def bat_products(known: Known) -> Iterator[ChainProduct]:
-    """Catalogue and good times of each pointing that succeeded, and the table that tells of all of them.
+    """Catalogue and good times of each pointing that succeeded, and the table of all pointings.
 
     The begin of a pointing (year, day of the year, hour, minute) is in the place of the exposure.
 

@@ -153,9 +153,6 @@ def describe_release(
 def _stages(
     layout: Layout, state: ArchiveState, mission: str, used: Mapping[tuple[str, str], tuple[str, str]]
 ) -> list[StageDescription]:
-    def relative(path: object) -> str:
-        return str(path).removeprefix(f"{layout.root}/")
-
     counts = summarise(mission, state.missions[mission]).steps
     found = []
     for step in steps_of(state.config):
@@ -168,9 +165,9 @@ def _stages(
                 step=step.name,
                 backend=backend,
                 version=version,
-                used=tuple(map(relative, [*read, layout.params(mission)])),
-                made=tuple(relative(path) for path in made if path.exists()),
-                data=f"{relative(layout.products(mission, step.name))}/",
+                used=tuple(map(layout.name_of, [*read, layout.params(mission)])),
+                made=tuple(layout.name_of(path) for path in made if path.exists()),
+                data=f"{layout.name_of(layout.products(mission, step.name))}/",
                 counts=counts[step.name],
             )
         )

@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daxa.archive.config import load_config
-from daxa.archive.create import absolute_place
 from daxa.archive.git_objects import fetch_refs, start_repository, write_bundle
-from daxa.archive.layout import Layout
+from daxa.archive.layout import Layout, absolute_place
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError
 from daxa.files import open_plain, replace_file, sync

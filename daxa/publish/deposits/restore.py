@@ -20,10 +20,9 @@ from typing import Any
 
 from daxa.archive import dvc, git
 from daxa.archive.config import load_config
-from daxa.archive.create import absolute_place
 from daxa.archive.gate import check_archive
 from daxa.archive.git_objects import fetch_refs, start_branch, start_repository
-from daxa.archive.layout import Layout
+from daxa.archive.layout import Layout, absolute_place
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError, VerifyError
 from daxa.files import check_space, errors_naming, open_plain, read_plain

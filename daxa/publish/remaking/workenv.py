@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,11 @@ __all__ = ["EnvironmentPlan", "daxa_line", "make_environment", "plan_environment
 
 _DONE = "daxa-environment.json"
 _LAST = 2000
+
+_PASSWORD = re.compile(r"//[^/@]*:[^/]*@")
+_RELEASE = re.compile(r"\d+\.\d+\.\d+[A-Za-z0-9.+]*", re.ASCII)
+_PLACES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+"""Variables that would have pip install elsewhere than in the new environment."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,11 @@ def daxa_line(daxa: str) -> str:
     Raises
     ------
     CriteriaError
-        It is none of these.
+        It is none of these, or contains a password.
     """
-    path = Path(daxa).expanduser().absolute()
-    if path.exists():
+    # pathlib raises where there is no such home directory.
+    path = Path(os.path.expanduser(daxa)).absolute()  # noqa: PTH111
+    if "://" not in daxa and path.exists():
         digest = f"#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""
         return f"{DISTRIBUTION} @ {path.as_uri()}{digest}"
     if ":" not in daxa or not daxa.isprintable() or " " in daxa:
@@ -112,6 +119,12 @@ def daxa_line(daxa: str) -> str:
             "daxa-source",
             f"there is no file or directory {daxa}",
             remedy="give a wheel, a directory with the source, or an address such as git+https://HOST/daxa.git@TAG",
+        )
+    if _PASSWORD.search(daxa):
+        raise CriteriaError(
+            "daxa-source",
+            f"{_PASSWORD.sub('//...@', daxa)} contains a password, which would be written into a file",
+            remedy="keep it in ~/.netrc, which pip and uv read, and give the address without it",
         )
     return f"{DISTRIBUTION} @ {daxa}"
 
@@ -131,10 +144,11 @@ def make_environment(plan: EnvironmentPlan, place: Path, say: Callable[[str], No
     Raises
     ------
     ConfigError
-        Neither uv nor this Python can make an environment with that version of Python.
+        Neither uv nor this Python can make an environment with that version of Python, or it is not a version.
     ProgramError
         Packages cannot be installed.
     """
+    _check_python_version(plan.python)
     python, note = place / "bin" / "python", place / _DONE
     if note.is_file() and note.read_text(encoding="utf-8") == plan.digest and python.exists():
         return python
@@ -170,6 +184,16 @@ def _libraries(place: Path) -> list[Path]:
 
 def _name(line: str) -> str:
     return line.partition("==")[0]
+
+
+def _check_python_version(version: str) -> None:
+    """Refuse what uv would take for the name of a directory or program, and run what is there."""
+    if not _RELEASE.fullmatch(version):
+        raise ConfigError(
+            "no-python",
+            f"the release was made with Python {version!r}, which is not a version of it",
+            remedy="leave out --environment to use what is installed",
+        )
 
 
 def _create(plan: EnvironmentPlan, place: Path, uv: str | None) -> None:
@@ -241,5 +265,8 @@ def _run(argv: Sequence[str]) -> None:
 
 def _ended(argv: Sequence[str]) -> FinishedProgram:
     """Run a program at the root of the file system: uv obeys the uv.toml of every directory above it."""
-    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    ignored = ("PYTHONPATH", "PYTHONHOME", *_PLACES)
+    environ = {name: value for name, value in os.environ.items() if name not in ignored}
+    # Where users install for themselves by default, pip would refuse to install in an environment.
+    environ["PIP_USER"] = "0"
     return run_program(list(argv), cwd=Path(os.sep), environ=environ)

@@ -163,7 +163,10 @@ def _differences(first: EventList, other: EventList) -> list[str]:
 
 def _pointings(first: EventList, other: EventList) -> list[str]:
     """How far apart the telescope pointed, where both lists say it: one exposure map has one axis and one roll."""
-    (ra, dec, roll), (ra2, dec2, roll2) = map(_pointing, (first, other))
+    try:
+        (ra, dec, roll), (ra2, dec2, roll2) = map(_pointing, (first, other))
+    except DataError as problem:
+        return [problem.message]
     apart = 3600.0 * math.hypot(_turned(ra2 - ra) * math.cos(math.radians(dec)), dec2 - dec)
     differs = [f"they point to places {apart:.0f} arcsec apart"] if apart > _APART else []
     turned = abs(_turned(roll2 - roll))
@@ -306,7 +309,8 @@ def _widened(header: fits.Header, lists: Sequence[EventList]) -> fits.Header:
     """The first header, with start and end of the whole, and without what was measured in a part."""
     wide = header.copy()
     headers = [events.header for events in lists]
-    for key in [key for key in wide if _OF_PARTS.fullmatch(key) or _MEASURED.fullmatch(key)]:
+    # A strange header may have a card twice; both are removed at once.
+    for key in {key for key in wide if _OF_PARTS.fullmatch(key) or _MEASURED.fullmatch(key)}:
         if _OF_PARTS.fullmatch(key) or len({card_text(own, key) for own in headers}) > 1:
             del wide[key]
     for number, text, extreme in (("TSTART", "DATE-OBS", np.argmin), ("TSTOP", "DATE-END", np.argmax)):

@@ -85,6 +85,7 @@ def test_live_time_of_the_whole_is_that_of_its_frames(real_data, tmp_path):
         ("nustar-30101031002", {"MJDREFI": 51544}, "clocks"),
         ("xmm-0404910601-m1", {"RA_PNT": 149.7, "DEC_PNT": -11.1}, "arcsec apart"),
         ("xmm-0404910601-m1", {"PA_PNT": 3.0}, "turned by"),
+        ("xmm-0404910601-m1", {"RA_PNT": "unknown"}, "RA_PNT"),
     ],
 )
 def test_different_modes_are_refused(real_data, name, cards, word):
@@ -133,6 +134,7 @@ def test_what_was_measured_in_a_part_is_not_said_of_the_whole(real_data, tmp_pat
         path = tmp_path / f"{number}.fits"
         write_clean_events(path, events, cut, {key: (value, "") for key, value in cards.items()})
         part = open_events(path)
+        part.header.append(("FLRLO1", 0.6, "a second time"))
         parts.append((replace(part, assumptions=("both", f"only {number}")), Cut((), part.gtis)))
     merged = merge_events(tmp_path / "merged.fits", parts, {})
     # Each of these parts brings the frames of the whole: what is said of the live time follows.
