@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.archive import git
+from daxa.archive import git, software
 from daxa.archive.layout import STEPS, Layout
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, DataError, VerifyError
 from daxa.publish.remaking.certificate import recorded_release, statement_bytes
@@ -251,7 +251,7 @@ def test_noise_is_accepted_only_in_declared_products(released, monkeypatch):
             )
             return recompute_release(Layout(released / "a907"), "v1.0.0", RecreationRequest(sample=3, seed=1))
 
-    monkeypatch.setattr(recreate, "randomised_here", lambda backends, step, steps: frozenset({"image"}))
+    monkeypatch.setattr(software, "randomised_here", lambda backends, step, steps: frozenset({"image"}))
     made = recomputed()
     assert made.verdict == "equal within counting noise"
     assert not made.same
