@@ -204,11 +204,17 @@ def _without(path: Path, names: Collection[str], *places: tuple[str, ...]) -> st
     document: Any = tomlkit.parse(text)
     expected = tomllib.loads(text)
     for place in places:
-        table, values = document, expected
+        tables, contents = [document], [expected]
         for name in place:
-            table, values = table.get(name, {}), values.get(name, {})
-        for name in [one for one in names if one in values]:
-            del values[name], table[name]
+            tables.append(tables[-1].get(name, {}))
+            contents.append(contents[-1].get(name, {}))
+        gone = [one for one in names if one in contents[-1]]
+        for name in gone:
+            del contents[-1][name], tables[-1][name]
+        # tomlkit writes no header of a table without content, so the last one of a table takes that along.
+        for depth in range(len(place) if gone else 0, 0, -1):
+            if not contents[depth]:
+                del contents[depth - 1][place[depth - 1]], tables[depth - 1][place[depth - 1]]
     written = tomlkit.dumps(document)
     if tomllib.loads(written) != expected:
         raise AssertionError(f"{path.name} would not hold what was requested")

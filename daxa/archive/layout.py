@@ -167,6 +167,12 @@ def _git_directory(root: Path) -> Path:
     try:
         mode = place.lstat().st_mode
     except OSError:
+        if not (root / "daxa.toml").exists():
+            raise ArchiveError(
+                "not-an-archive",
+                f"{root} is not a daxa archive: it has no daxa.toml",
+                remedy="go to an archive's directory, or make one with `daxa init`",
+            ) from None
         raise ArchiveError(
             "not-git",
             f"{root} is not a Git repository, so daxa has no place for its working files",

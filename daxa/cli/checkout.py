@@ -8,6 +8,7 @@ import typer
 
 from daxa.cli.completion import complete_tag
 from daxa.cli.show import counted, note, progress, say, show_json, show_text
+from daxa.naming import number_of
 
 __all__ = ["checkout"]
 
@@ -49,7 +50,7 @@ def checkout(
         if len(report.missing) > _SHOWN:
             show_text(f"... and {len(report.missing) - _SHOWN} more; --json lists all")
         if report.not_fetched:
-            note(f"{report.not_fetched} fetched files are not here; a run that needs them fetches them again")
+            note(f"not here: {number_of(report.not_fetched, 'fetched file')}; a run fetches again what it needs")
         show_text(f"{report.version} is checked out: {report.files} products and logs, {report.fetched} fetched files")
     if not report.ok:
         raise absent_error(report)

@@ -8,6 +8,7 @@ import typer
 
 from daxa.cli.options import Json
 from daxa.cli.show import counted, note, progress, say, show_json, show_table
+from daxa.naming import number_of
 
 if TYPE_CHECKING:
     from daxa.publish.merging.merge_plan import MergePlan, MergeReport
@@ -87,7 +88,7 @@ def _show(plan: MergePlan, report: MergeReport | None) -> None:
             "let its author `daxa push`, and see them there (`daxa checkout`)"
         )
     if report.missing:
-        note(f"{len(report.missing)} products are not on this machine: `daxa pull` gets them")
+        note(f"not on this machine: {number_of(len(report.missing), 'product')}; `daxa pull` gets them")
     say("next: `daxa status` shows what must run, `daxa run` does it")
 
 

@@ -211,7 +211,7 @@ def _show(plan: SelectionPlan | MissionDrop, *, as_json: bool) -> None:
             show_json(plan.as_dicts())
         else:
             for mission, ids in plan.missions.items():
-                show_text(f"{mission} goes, with {number_of(len(ids), 'observation')} and their products")
+                show_text(f"{mission} goes, with {number_of(len(ids), 'observation')} and all products")
         return
     if as_json:
         show_json(change.as_dict() for change in plan.missions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -106,11 +107,15 @@ def verify(
     else:
         _show(found)
     if not found.ok:
-        raise _error(
-            found.problems,
-            _name(found.revision),
-            "`daxa pull` restores the data, `git checkout` the files that Git tracks",
-        )
+        raise _error(found.problems, _name(found.revision), _way_back(found))
+
+
+def _way_back(found: Verification) -> str:
+    from daxa.archive import git
+
+    if found.commit != git.commit_of(Path.cwd()):
+        return f"another version is checked out: first `daxa checkout {found.revision}`"
+    return "`daxa pull` restores the data, `git checkout` the files that Git tracks"
 
 
 def _recompute(tag: str, sample: int, seed: int | None, *, remote: bool, as_json: bool) -> None:

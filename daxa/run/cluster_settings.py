@@ -112,8 +112,8 @@ def read_cluster(*, environ: Mapping[str, str] | None = None, user_file: Path | 
     settings = ClusterSettings(**{name: _value(name, value) for name, value in table.items()})
     if bool(settings.address) == bool(settings.kind):
         raise _unfit(
-            "names neither an address nor a kind, or both",
-            'write kind = "slurm" with queue, cores, memory, walltime and jobs, or address = "tls://HOST:PORT" '
+            "names both an address and a kind" if settings.address else "names neither an address nor a kind",
+            'write either kind = "slurm" with queue, cores, memory, walltime and jobs, or address = "tls://HOST:PORT" '
             "(docs/clusters.md)",
         )
     return settings

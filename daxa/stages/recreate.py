@@ -22,6 +22,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.software import RandomKinds, load_software, random_kinds
 from daxa.archive.upstream import collect_provenance
 from daxa.errors import ArchiveError, DataError
+from daxa.naming import number_of
 from daxa.publish.releases.release_environment import compare_environments, environment_at, installed_environment
 from daxa.publish.remaking.certificate import (
     FileVerdict,
@@ -155,6 +156,8 @@ def remake_release(
     recorded = recorded_release(layout, tag)
     _check_place(layout, recorded)
     scope = choose_scope(recorded, sample, seed)
+    if sample:
+        say(f"drawn with --seed {seed}: {number_of(sum(map(len, scope.chosen.values())), 'observation')}")
     sides = compare_sides(layout, recorded)
     _say_sides(sides, say)
     check_parameters(layout, config)

@@ -20,12 +20,11 @@ from daxa.archive.layout import Layout, absolute_place
 from daxa.errors import ArchiveError, ConfigError, CriteriaError, StorageError
 from daxa.fetch.single import fetch_single, is_address
 from daxa.files import open_plain, read_note, replace_file
-from daxa.naming import number_of
 from daxa.publish.releases.release_environment import DISTRIBUTION, environment_at, installed_environment
 from daxa.publish.remaking.certificate import statement_bytes
 from daxa.publish.remaking.certificate_page import certificate_page, certificate_text
 from daxa.publish.remaking.own_wheel import write_own_wheel
-from daxa.publish.remaking.unbundle import open_bundle
+from daxa.publish.remaking.unbundle import check_expected, open_bundle
 from daxa.publish.remaking.workenv import make_environment, plan_environment
 from daxa.settings import load_settings
 from daxa.stages.recreate import Observer, remake_release
@@ -131,8 +130,6 @@ def recreate_archive(
     """
     layout, tag, sample, seed = begin_recreation(source, directory, request)
     directory = layout.root
-    if sample:
-        say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
     statement = remake_release(
         layout, tag, sample=sample, seed=seed, by=request.by or git.author_name(directory), observe=observe, say=say
     )
@@ -167,6 +164,7 @@ def begin_recreation(source: str, directory: Path, request: RecreationRequest) -
 
         if begun:
             layout, tag = Layout(directory), str(begun["tag"])
+            check_expected(source, tag_object(directory, tag), request.expect)
             take_down(layout, tag)
         else:
             layout, tag = open_bundle(
@@ -249,8 +247,6 @@ def recompute_release(
         git.clone(str(layout.root.absolute()), place / "archive", found.name)
         scratch = Layout(place / "archive")
         _copy_consent(layout, scratch)
-        if sample:
-            say(f"drawn with --seed {seed}: {number_of(sample, 'observation')}")
         statement = remake_release(
             scratch,
             tag,
@@ -305,6 +301,12 @@ def _local(source: str, parent: Path) -> Iterator[Path]:
     """The bundle as a file of this machine."""
     if not is_address(source):
         path = Path(source)
+        if not path.exists() and "://" in source:
+            raise CriteriaError(
+                "address",
+                f"{source} is not an address from which daxa can get a file",
+                remedy="give one that begins with https:// or http://, or download the file and give its path",
+            )
         if not path.exists():
             raise CriteriaError("file", f"there is no file {path}", remedy="give the file that `daxa export` wrote")
         if path.is_dir():

@@ -14,7 +14,7 @@ import pytest
 import daxa
 from daxa.archive import git
 from daxa.archive.config import load_config
-from daxa.archive.drop import plan_drop, plan_mission_drop
+from daxa.archive.drop import _without, plan_drop, plan_mission_drop
 from daxa.archive.gate import enter_archive
 from daxa.archive.layout import STEPS, Layout
 from daxa.archive.locktext import without_stages
@@ -107,6 +107,14 @@ def test_an_observation_is_dropped_with_its_override_and_its_row(layout, monkeyp
     with pytest.raises(ArchiveError, match="no observation of xmm would be left") as caught:
         plan_drop(layout, {"xmm": {FIRST}})
     assert "`daxa drop xmm`" in caught.value.remedy
+
+
+@pytest.mark.parametrize("storage", ["", "[storage]\nshards = 1\n", '[storage.fetched.xmm]\n"0900000101" = "cached"\n'])
+def test_a_mission_is_dropped_with_what_is_kept_of_its_files(tmp_path, storage):
+    path = tmp_path / "daxa.toml"
+    path.write_text(f'name = "a"  # ours\n{storage}[storage.fetched.nustar]\n"90900001002" = "cached"\n')
+    written = _without(path, ["nustar"], ("missions",), ("storage", "fetched"))
+    assert written == f'name = "a"  # ours\n{storage}'
 
 
 def test_a_mission_is_dropped_with_everything_that_belongs_to_it(layout):

@@ -56,6 +56,7 @@ def test_a_relative_gitdir_counts_from_the_work_tree(repository, monkeypatch, tm
 @pytest.mark.parametrize("kind", ["nothing", "words", "gone", "link", "nul"])
 def test_without_a_git_directory_there_is_no_private_state_and_none_is_made(tmp_path, kind):
     place = tmp_path / ".git"
+    (tmp_path / "daxa.toml").touch()
     if kind == "words":
         place.write_text("hello\n")
     elif kind == "gone":

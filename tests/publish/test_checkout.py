@@ -16,6 +16,7 @@ from daxa.errors import ArchiveError, UntrustedArchive
 from daxa.publish.releases.verify import verify_archive
 from daxa.publish.remote import Remote, Storage
 from daxa.publish.sharing import checkout
+from daxa.publish.sharing.judged_versions import find_version
 from daxa.publish.workspaces import scratch_clone
 from tests.publish.workshop import FIRST, SECOND, THIRD, copy_archive, deceive, observation, run, set_identity
 
@@ -73,6 +74,9 @@ def test_there_and_back_the_same(twice, monkeypatch, capsys):
     assert not any(f"/{SECOND}/" in path for path in former)
     assert git.branch(twice.root) == ""
 
+    last = git.tags(twice.root).keys() - {"v1.0.0"}
+    assert main(["verify", tag := last.pop()]) == 7
+    assert f"another version is checked out: first `daxa checkout {tag}`" in capsys.readouterr().err
     assert main(["checkout", "-"]) == 0
     assert "main is checked out" in capsys.readouterr().out
     assert git.branch(twice.root) == "main"
@@ -167,6 +171,13 @@ def test_names_that_are_not_valid(twice):
     for name in ("v9.0.0", "HEAD", "--help", "", "-"):
         with pytest.raises(ArchiveError, match="no release and no branch"):
             checkout.checkout_version(twice, name)
+    run(twice.root, "git", "update-ref", "refs/remotes/origin/anna", "main")
+    with pytest.raises(ArchiveError) as refused:
+        checkout.checkout_version(twice, "anna")
+    assert "`git branch anna origin/anna`" in refused.value.remedy
+    for version in ("v1.0.0", "main"):
+        run(twice.root, "git", "checkout", "-q", "--detach", version)
+    assert find_version(twice, "-") == "refs/tags/v1.0.0"
     run(twice.root, "git", "branch", "v1.0.0")
     with pytest.raises(ArchiveError, match="a tag and a branch"):
         checkout.checkout_version(twice, "v1.0.0")

@@ -178,6 +178,10 @@ def test_places_that_are_taken(made, source, tmp_path, identity):
     for place in (tmp_path / "other", tmp_path / "link", tmp_path / "no" / "parent", tmp_path / "a b"):
         with pytest.raises(ArchiveError):
             restore_deposit(made, place)
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "deposit.json").write_text(json.dumps({"tag": "v0.9.0", "commit": "0" * 40}))
+    with pytest.raises(ArchiveError, match=r"the deposit of another release, 'v0\.9\.0'"):
+        publish_release(source.layout, tmp_path / "older")
     assert (tmp_path / "other" / "mine.txt").read_text() == "mine"
 
 

@@ -287,7 +287,7 @@ def test_a_cluster_can_be_tried(tmp_path, address):
     ("lines", "why"),
     [
         ("", "neither an address nor a kind"),
-        ('kind = "slurm"\naddress = "tls://a:1"', "or both"),
+        ('kind = "slurm"\naddress = "tls://a:1"', "both an address and a kind"),
         ('kind = "sge"', "choose one of slurm, pbs, htcondor, local"),
         ('address = "http://a:1"', "address = "),
         ('address = "tcp://a:1 --x"', "address = "),

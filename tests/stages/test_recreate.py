@@ -212,8 +212,12 @@ def test_the_expected_release_is_asked_for_by_its_digest(released):
         again(released, expect="0123456789ab")
     with pytest.raises(VerifyError):
         again(released, expect=commit[:6])
+    with pytest.raises(CriteriaError, match="ftp://host/a907"):
+        recreate_archive("ftp://host/a907.bundle", released.parent / "again")
     assert not (released.parent / "again").exists()
     assert again(released, expect=commit[:12]).same
+    with pytest.raises(VerifyError, match=commit):  # What is there already is compared as well.
+        again(released, expect="0123456789ab")
 
 
 def test_a_directory_in_use_is_not_touched(released):

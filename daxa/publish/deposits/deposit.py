@@ -17,7 +17,7 @@ from daxa.archive.git_objects import fetch_refs, start_repository, write_bundle
 from daxa.archive.layout import Layout, absolute_place
 from daxa.archive.trust import refuse_foreign
 from daxa.errors import ArchiveError, DataError, ReleaseError, StorageError
-from daxa.files import open_plain, replace_file, sync
+from daxa.files import open_plain, read_note, replace_file, sync
 from daxa.naming import number_of, some
 from daxa.publish.cache_repair import prove_cache, restore_objects
 from daxa.publish.citing.citation import Citation
@@ -118,7 +118,7 @@ def publish_release(
     target = absolute_place(target)
     single = target.suffix == ".tar"
     place = target.with_name(f".{target.name}.deposit") if single else target
-    _check_place(layout, place, target if single else None)
+    _check_place(layout, cited, place, target if single else None)
     storage = find_storage(layout.root)
     try:
         with alone(layout), Digests(layout) as digests:
@@ -171,7 +171,7 @@ def _refuse_proprietary(layout: Layout, cited: Citation) -> None:
         )
 
 
-def _check_place(layout: Layout, place: Path, single: Path | None) -> None:
+def _check_place(layout: Layout, cited: Citation, place: Path, single: Path | None) -> None:
     if place.resolve().is_relative_to(layout.root.resolve()):
         raise ArchiveError("exists", f"{place} is in the archive itself", remedy="choose a place outside of it")
     if single is not None and single.is_dir():
@@ -180,10 +180,22 @@ def _check_place(layout: Layout, place: Path, single: Path | None) -> None:
         raise ArchiveError(
             "exists", f"{place} is not a directory", remedy="give a new directory, or a name ending in .tar"
         )
+    _refuse_other_release(place, cited)
     others = [path.name for path in place.iterdir()] if place.is_dir() else []
     if strange := [name for name in others if not NAMES.fullmatch(name) and not _OTHERS.fullmatch(name)]:
         raise ArchiveError(
             "exists", f"{place} contains other files: {some(sorted(strange))}", remedy="choose a new or empty directory"
+        )
+
+
+def _refuse_other_release(place: Path, cited: Citation) -> None:
+    """Keep a finished deposit of another release; the manifest is the first to go when one is written again."""
+    there = read_note(place / MANIFEST) if (place / MANIFEST).is_file() else {}
+    if there and (there.get("tag"), there.get("commit")) != (cited.tag, cited.commit):
+        raise ArchiveError(
+            "exists",
+            f"{place} holds the deposit of another release, {str(there.get('tag'))[:40]!r}",
+            remedy="choose a new or empty directory",
         )
 
 

@@ -19,11 +19,11 @@ from daxa.archive.gate import check_archive
 from daxa.archive.git_objects import Tag, fetch_refs, start_branch, start_repository, tag_object, tree_of
 from daxa.archive.layout import Layout
 from daxa.archive.trust import accept_services, harmful_attributes
-from daxa.errors import UntrustedArchive, VerifyError
+from daxa.errors import StorageError, UntrustedArchive, VerifyError
 from daxa.files import errors_naming
 from daxa.publish.remaking.export import read_manifest
 
-__all__ = ["open_bundle"]
+__all__ = ["check_expected", "open_bundle"]
 
 _TAGS = "refs/tags/"
 _ATTRIBUTES = ".gitattributes"
@@ -65,11 +65,20 @@ def open_bundle(
         Something in it could run, or it is not what `daxa export` writes.
     VerifyError
         It does not contain the expected release.
+    StorageError
+        The directory cannot be made.
     """
     check_place(directory)
     refs = judge_bundle(bundle)
     tag = next(name for name in refs if name.startswith(_TAGS)).removeprefix(_TAGS)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    except OSError as error:
+        raise StorageError(
+            "unwritable",
+            f"{directory} cannot be created: {(error.strerror or str(error)).lower()}",
+            remedy="free some space, check the permissions there, or choose another directory",
+        ) from None
     made = scratch / "archive"
     try:
         with errors_naming({made: directory}):
@@ -92,7 +101,7 @@ def _unpack(bundle: Path, made: Path, tag: str, expect: str) -> None:
     fetch_refs(made, str(bundle.absolute()), {name: name for name in (f"{_TAGS}{tag}", MANIFEST_REF)})
     found = tag_object(made, tag)
     read_manifest(made, found, source=str(bundle))
-    _check_expected(bundle, found, expect)
+    check_expected(str(bundle), found, expect)
     entries = tree_of(made, found.commit)
     judge_tree(entries)
     for entry in entries:
@@ -112,13 +121,29 @@ def _check_attributes(made: Path, commit: str, path: str) -> None:
         )
 
 
-def _check_expected(bundle: Path, found: Tag, expect: str) -> None:
+def check_expected(place: str, found: Tag, expect: str) -> None:
+    """Refuse another release than the expected one.
+
+    Parameters
+    ----------
+    place
+        What contains it, for messages.
+    found
+        The tag of the release that is there.
+    expect
+        As for `open_bundle`; '' if any release will do.
+
+    Raises
+    ------
+    VerifyError
+        It is another one, or too few digits are given.
+    """
     if not expect:
         return
     wanted = expect.lower()
     if len(wanted) < 12 or not any(digest.startswith(wanted) for digest in (found.commit, found.digest)):
         raise VerifyError(
             "other-release",
-            f"{bundle} contains commit {found.commit} (tag {found.digest}), not {expect}",
+            f"{place} contains commit {found.commit} (tag {found.digest}), not {expect}",
             remedy="give at least 12 digits of the commit or the tag; if they are right, this is another release",
         )

@@ -127,7 +127,7 @@ def absent_error(report: CheckoutReport) -> DataError:
     """The error for a version whose data are not all on this machine."""
     return DataError(
         "not-here",
-        f"{report.version} is checked out, but this machine lacks {number_of(len(report.missing), 'file')} of it, "
+        f"{report.version} is checked out, but this machine lacks {number_of(len(report.missing), 'path')} of it, "
         f"such as {report.missing[0]}",
         remedy="`daxa pull` gets them from the remote; `daxa run` makes them again",
     )

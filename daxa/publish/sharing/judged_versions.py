@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from daxa.archive import git
@@ -14,15 +15,17 @@ from daxa.archive.layout import Layout
 from daxa.archive.trust import harmful_attributes, refuse_foreign
 from daxa.errors import ArchiveError, DaxaError, UntrustedArchive
 from daxa.files import errors_naming
+from daxa.publish.version import release_tags
 from daxa.publish.workspaces import scratch_clone, scratch_copy
 
 __all__ = ["BRANCHES", "TAGS", "find_version", "judged_version", "version_name"]
 
 TAGS, BRANCHES = "refs/tags/", "refs/heads/"
+_PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def find_version(layout: Layout, name: str) -> str:
-    """The full name of a tag or branch; ``-`` is the previous branch.
+    """The full name of a tag or branch; ``-`` is the one that was checked out before.
 
     Raises
     ------
@@ -31,8 +34,7 @@ def find_version(layout: Layout, name: str) -> str:
     """
     tags, branches = git.tags(layout.root), git.branches(layout.root)
     if name == "-":
-        with suppress(DaxaError):
-            name = git.ask(layout.root, "rev-parse", "--abbrev-ref", "@{-1}").stdout.strip() or name
+        name = _previous(layout, tags) or name
     if name in tags and name in branches:
         raise ArchiveError(
             "ambiguous",
@@ -46,8 +48,26 @@ def find_version(layout: Layout, name: str) -> str:
     raise ArchiveError(
         "revision",
         f"{layout.root} has no release and no branch {name[:100]!r}",
-        remedy="`daxa log` lists the releases, `git branch` the branches",
+        remedy=_where_it_may_be(layout, name),
     )
+
+
+def _previous(layout: Layout, tags: Mapping[str, str]) -> str:
+    """The branch, or else the latest release, that was checked out before; '' if it was neither."""
+    with suppress(DaxaError):
+        if branch := git.ask(layout.root, "rev-parse", "--abbrev-ref", "@{-1}").stdout.strip():
+            return branch
+        commit = git.commit_of(layout.root, "@{-1}")
+        return next((tag for tag in reversed(release_tags(tags)) if tags[tag] == commit), "")
+    return ""
+
+
+def _where_it_may_be(layout: Layout, name: str) -> str:
+    """The next step for a name that is unknown; a clone of a release has no branch of its own."""
+    with suppress(DaxaError):
+        if _PLAIN.fullmatch(name) and git.commit_of(layout.root, f"refs/remotes/origin/{name}"):
+            return f"`git branch {name} origin/{name}` makes this branch; then give the same command again"
+    return "`daxa log` lists the releases, `git branch` the branches"
 
 
 def version_name(reference: str) -> str:
