@@ -175,6 +175,10 @@ def test_places_that_are_taken(made, source, tmp_path, identity):
     (tmp_path / "dir.tar").mkdir()
     with pytest.raises(ArchiveError, match="is a directory"):
         publish_release(source.layout, tmp_path / "dir.tar")
+    (tmp_path / "mine.tar").write_text("mine")
+    with pytest.raises(ArchiveError, match="is there already"):
+        publish_release(source.layout, tmp_path / "mine.tar")
+    assert (tmp_path / "mine.tar").read_text() == "mine"
     for place in (tmp_path / "other", tmp_path / "link", tmp_path / "no" / "parent", tmp_path / "a b"):
         with pytest.raises(ArchiveError):
             restore_deposit(made, place)

@@ -176,6 +176,9 @@ def _check_place(layout: Layout, cited: Citation, place: Path, single: Path | No
         raise ArchiveError("exists", f"{place} is in the archive itself", remedy="choose a place outside of it")
     if single is not None and single.is_dir():
         raise ArchiveError("exists", f"{single} is a directory", remedy="give the name of a new file")
+    # What is collected beside it is there until the file is whole: then the same command continues.
+    if single is not None and single.exists() and not place.exists():
+        raise ArchiveError("exists", f"{single} is there already", remedy="give the name of a new file")
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise ArchiveError(
             "exists", f"{place} is not a directory", remedy="give a new directory, or a name ending in .tar"
