@@ -88,7 +88,9 @@ def _began_before(pid: int, moment: float) -> bool:
     import psutil
 
     try:
-        return psutil.Process(pid).create_time() < moment
+        process = psutil.Process(pid)
+        # Of a killed process its number stays until it is reaped, which a container without an init never does.
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() < moment
     except psutil.NoSuchProcess:
         return False
     except (psutil.Error, OverflowError):

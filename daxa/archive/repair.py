@@ -211,7 +211,8 @@ def _others() -> Iterator[psutil.Process]:
     import psutil
 
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return (process for process in psutil.process_iter(["name", "create_time", "cwd"]) if process.pid not in own)
+    others = (one for one in psutil.process_iter(["name", "create_time", "cwd", "status"]) if one.pid not in own)
+    return (one for one in others if one.info["status"] != psutil.STATUS_ZOMBIE)
 
 
 def _may_own(process: psutil.Process, lock: Path, written: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 
 import psutil
 import pytest
@@ -130,6 +131,18 @@ def test_a_list_of_zeros_is_repaired_and_one_of_the_dead_too(archive):
     assert not is_process_active(archive)
     assert repair(archive)
     assert not lock.exists()
+
+
+def test_a_killed_process_that_nobody_has_reaped_holds_nothing(archive):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as killed:
+        held = {"write": {str(archive / "out"): {"pid": killed.pid, "cmd": "dvc repro"}}, "read": {}}
+        (archive / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(held))
+        assert is_process_active(archive)
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+        assert psutil.Process(killed.pid).status() == psutil.STATUS_ZOMBIE
+        assert not is_process_active(archive)
+        assert repair(archive)
 
 
 def test_who_works_is_named_in_our_words_alone(archive, capfd):
