@@ -107,7 +107,7 @@ def test_sftp(released, tmp_path):
     if not server or not keygen:
         pytest.skip("there is no sshd (Debian: openssh-server)")
     if os.geteuid() == 0 and "sshd" not in {entry.pw_name for entry in pwd.getpwall()}:
-        pytest.skip("sshd was not set up: its user is missing (Debian: dpkg --configure openssh-server)")
+        pytest.skip("sshd was not set up: its user is missing (Debian: dpkg-reconfigure openssh-server)")
     port, place = free_port(), tmp_path / "ssh"
     place.mkdir(mode=0o700)
     for name in ("host", "user"):
