@@ -89,8 +89,8 @@ def find_bodies(
         own[rows, columns] = len(centres)
     ny, nx = counts.shape
     for one in found.lights:
-        column, row = round(one.x), round(one.y)
-        inside = 0 <= column < nx and 0 <= row < ny and valid[row, column]
+        column, row = _nearest_valid(valid, one.x, one.y)
+        inside = -0.5 <= one.x < nx - 0.5 and -0.5 <= one.y < ny - 0.5 and valid[row, column]
         if inside and own[row, column] == 0:
             centres.append((one.x, one.y, one.core))
             mine = light_image((one,), counts.shape) > 0.5 * light_image(found.lights, counts.shape)
