@@ -172,14 +172,15 @@ def estimate_components(
     wide = math.sqrt(_LEAST_COUNTS * pixels / (4.0 * math.pi * max(total, 1.0)))
     sigma = max(sigma / size, wide)
     wavelets = make_wavelets(LADDER[:9])
-    kept = seen
+    kept, marked = seen, np.zeros(seen.shape, bool)
     for _ in range(_ROUNDS):
         ratio = _ratio(coarse_counts * kept, coarse_exposure * kept, sigma)
         model = enlarge(ratio, _cell(sigma), coarse_counts.shape) * coarse_exposure
-        fewer = seen & ~_sources(all_counts, model + beneath, wavelets, psf_radius / size, workers)
+        near = _sources(all_counts, model + beneath, wavelets, psf_radius / size, workers)
+        fewer = seen & ~near
         if np.array_equal(fewer, kept) or fewer.sum() < _LEAST_LEFT * pixels:
             break
-        kept = fewer
+        kept, marked = fewer, near
     shape = coarse_counts.shape
 
     def smooth(left: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -214,8 +215,8 @@ def estimate_components(
     if (base < _LEAST_DARK * alone).sum() > _MOST_LIT * seen.sum():
         # Light fills the field: what of it is background cannot be separated, and smoothing is all there is.
         base, dark, light, lights = alone, kept, 0.0 * light, ()
-    marked = ~kept if not lights else sources(base)
-    parts = large_parts(marked & seen, _LARGE * wavelets[-1].scale)
+    marked = sources(base) if lights else marked
+    parts = large_parts(marked, seen, _LARGE * wavelets[-1].scale)
     parts = spread_out(coarse_counts, base, parts, max(_FAR * psf_radius / size, 0.5 * sigma))
     if not lights and not parts.any():
         smoothed = enlarged(coarse_counts, kept)

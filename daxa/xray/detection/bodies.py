@@ -25,6 +25,10 @@ _LIT = 1.0
 """Extended light that is brighter than so many backgrounds shows its own structure."""
 
 
+_WIDEST = 16
+"""Pixels from a gap's middle to the nearest exposed pixel, at most."""
+
+
 @dataclass(frozen=True, eq=False)
 class ExtendedBodies:
     """Pieces of extended light.
@@ -39,12 +43,15 @@ class ExtendedBodies:
         Counts of all bodies, shape (ny, nx).
     own
         The body (from 1) that the light of a pixel belongs to, or 0, int32.
+    valid
+        Pixels in which sources are looked for, bool: in all others the first three are zero.
     """
 
     peaks: Peaks
     number: np.ndarray
     light: np.ndarray
     own: np.ndarray
+    valid: np.ndarray
 
     def light_of(self, body: int) -> np.ndarray:
         """Counts of one body (from 0), shape (ny, nx)."""
@@ -82,14 +89,14 @@ def find_bodies(
         own[rows, columns] = len(centres)
     ny, nx = counts.shape
     for one in found.lights:
-        column, row = round(one.x), round(one.y)
-        inside = 0 <= column < nx and 0 <= row < ny and valid[row, column]
+        column, row = _nearest_valid(valid, one.x, one.y)
+        inside = -0.5 <= one.x < nx - 0.5 and -0.5 <= one.y < ny - 0.5 and valid[row, column]
         if inside and own[row, column] == 0:
             centres.append((one.x, one.y, one.core))
             mine = light_image((one,), counts.shape) > 0.5 * light_image(found.lights, counts.shape)
             own[(own == 0) & mine & (light > 0)] = len(centres)
     number = np.where((light > _LIT * found.smooth) & valid, own, 0)
-    return ExtendedBodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own)
+    return ExtendedBodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own, valid)
 
 
 def _nearest(wavelets: tuple[Wavelet, ...], size: float) -> Wavelet:
@@ -139,8 +146,21 @@ def is_part(bodies: ExtendedBodies, x: float, y: float, extent: float, likelihoo
     Notes
     -----
     What is brighter than smooth light, within it, and extended, or a point that is not certain,
-    is structure of the light.
+    is structure of the light.  In a gap the light is that of the nearest pixel that was seen.
     """
-    ny, nx = bodies.number.shape
-    body = int(bodies.number[int(np.clip(round(y), 0, ny - 1)), int(np.clip(round(x), 0, nx - 1))])
-    return 0 if extent == 0 and likelihood >= _SURE else body
+    column, row = _nearest_valid(bodies.valid, x, y)
+    return 0 if extent == 0 and likelihood >= _SURE else int(bodies.number[row, column])
+
+
+def _nearest_valid(valid: np.ndarray, x: float, y: float) -> tuple[int, int]:
+    """Column and row of the valid pixel nearest to a place, of its own if none is near."""
+    ny, nx = valid.shape
+    column, row = int(np.clip(round(x), 0, nx - 1)), int(np.clip(round(y), 0, ny - 1))
+    if valid[row, column]:
+        return column, row
+    top, left = max(row - _WIDEST, 0), max(column - _WIDEST, 0)
+    rows, columns = np.nonzero(valid[top : row + _WIDEST + 1, left : column + _WIDEST + 1])
+    if not len(rows):
+        return column, row
+    near = int(np.hypot(columns + left - x, rows + top - y).argmin())
+    return int(columns[near]) + left, int(rows[near]) + top

@@ -44,29 +44,34 @@ _AGAIN = 3
 """Further corrections with the smallest width: the model becomes as peaked as the counts are."""
 
 
-def large_parts(mask: np.ndarray, radius: float) -> np.ndarray:
-    """The connected parts of a mask that cover more than a circle of this radius.
+def large_parts(mask: np.ndarray, seen: np.ndarray, radius: float) -> np.ndarray:
+    """The connected parts of a mask of which more than a circle of this radius was seen.
 
     Parameters
     ----------
     mask
-        bool, shape (ny, nx).
+        bool, shape (ny, nx); it spans gaps in what was seen, which divide nothing.
+    seen
+        Exposed pixels, bool, same shape.
     radius
         Pixels.
 
     Returns
     -------
     numpy.ndarray
-        int, same shape: 0 outside, and the number of the part within.
+        int, same shape: the number of the part in its pixels that were seen, 0 elsewhere.
 
     Examples
     --------
     >>> mask = np.zeros((40, 40), bool)
     >>> mask[2:5, 2:5] = mask[10:30, 10:30] = True
-    >>> np.unique(large_parts(mask, 8.0), return_counts=True)[1].tolist()
-    [1200, 400]
+    >>> seen = np.ones_like(mask)
+    >>> seen[18:20] = False
+    >>> np.unique(large_parts(mask, seen, 8.0), return_counts=True)[1].tolist()
+    [1240, 360]
     """
     parts, number = label(mask)
+    parts[~seen] = 0
     large = np.bincount(parts.ravel(), minlength=number + 1) > np.pi * radius**2
     large[0] = False
     return np.where(large, np.cumsum(large), 0)[parts]

@@ -8,6 +8,7 @@ background, to counts in rings; only what is left is smoothed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,8 +28,9 @@ _FAR, _SHARE = 3.0, 0.25
 """A component has at least this share, and the least counts, beyond so many of the point spread function's 80 %
 radii: a point has not, and of a faint source nobody knows."""
 
-_LESS, _MANY = 0.1, 1000.0
-"""Less will do where it is as many counts as lie under the kernel of the smoothing."""
+_LESS, _MANY, _STEEP = 0.1, 1000.0, 6.0
+"""Less will do where the counts are more by this power of what it falls short, or as many as lie under the kernel
+of the smoothing."""
 
 _WITHIN = 0.5
 """And beyond this share of the width of the smoothing: what lies within, the mask of a source covers."""
@@ -45,6 +47,11 @@ _CORES = np.geomspace(2.0, 64.0, 16)
 _SLOPES = np.array((0.4, 0.45, 0.5, 0.55, 0.6, 0.667, 0.75, 0.85, 1.0))
 _FINER = np.linspace(-0.12, 0.12, 9)
 """Changes, ln, of core and slope about the best of the grid."""
+
+_CENTRES = 2.0
+_WHOLE, _TRUSTED = 0.99, 0.3
+"""Within so many widths of the smoothing gaps may hide where light is brightest: of the weight there they take more
+than a hundredth, and where they take most of it nothing is known."""
 
 _REACH = 160
 """Pixels to which the fit goes."""
@@ -124,17 +131,17 @@ def fit_lights(
     """
     lights: tuple[LightComponent, ...] = ()
     base, taken = model, np.zeros(counts.shape, dtype=bool)
-    width = max(psf_radius, 3.0)
+    width, far = max(psf_radius, 3.0), max(_FAR * psf_radius, _WITHIN * sigma)
     y, x = (np.asarray(axis) for axis in np.indices(counts.shape))
     for _ in range(_MOST):
         now = base + light_image(lights, counts.shape) * exposure
-        place = _brightest(counts, now, taken, width)
+        place = _brightest(counts, exposure, now, taken, width)
         if place is None:
             break
         away = np.hypot(x - place[0], y - place[1])
         found = None
         # Light and background are found in turns: each is contaminated by the other at first.
-        for _ in range(_TURNS):
+        for turn in range(_TURNS):
             around = base + light_image(lights, counts.shape) * exposure
             lit = around if found is None else around + found.profile(away) * exposure
             # Above the light itself compact sources show up to its centre; above nothing it is compact, too.
@@ -147,7 +154,8 @@ def fit_lights(
                     below = (around + fitted.profile(away) * exposure) * (kept & (away < _ABOUT * width))
                     if not _is_centred(counts, below, x - place[0], y - place[1]):
                         fitted = None
-            if fitted is None or not _is_extended(fitted, exposure, away, max(_FAR * psf_radius, _WITHIN * sigma)):
+            # Of the first fit nobody knows yet: the smoothed background holds a part of the light.
+            if fitted is None or (turn and not _is_extended(fitted, exposure, away, far)):
                 found = None
                 break
             found = fitted
@@ -162,7 +170,9 @@ def fit_lights(
     return lights
 
 
-def _brightest(counts: np.ndarray, model: np.ndarray, taken: np.ndarray, width: float) -> tuple[float, float] | None:
+def _brightest(
+    counts: np.ndarray, exposure: np.ndarray, model: np.ndarray, taken: np.ndarray, width: float
+) -> tuple[float, float] | None:
     """Where smoothed counts stand out most from a model, if anywhere."""
     excess = gaussian_filter(counts - model, width, mode="constant", truncate=4.0)
     least = 0.3 * _LEAST_COUNTS / (2 * np.pi * width**2)
@@ -171,10 +181,26 @@ def _brightest(counts: np.ndarray, model: np.ndarray, taken: np.ndarray, width: 
         return None
     noise = np.sqrt(gaussian_filter(model, width, mode="constant", truncate=4.0) / (4.0 * np.pi * width**2) + 1e-9)
     height = np.where(taken, 0.0, excess / noise)
-    row, column = np.unravel_index(int(height.argmax()), height.shape)
+    row, column = (int(place) for place in np.unravel_index(int(height.argmax()), height.shape))
     if height[row, column] < _STANDS_OUT or excess[row, column] < least:
         return None
-    return float(column), float(row)
+    return _centre(np.where(taken, 0.0, excess), exposure > 0, column, row, width)
+
+
+def _centre(excess: np.ndarray, seen: np.ndarray, column: int, row: int, width: float) -> tuple[float, float]:
+    """Where light near a place is brightest; in gaps and beside them counts are missing."""
+    near, wide = (
+        tuple(slice(max(middle - reach, 0), middle + reach + 1) for middle in (row, column))
+        for reach in (math.ceil(_CENTRES * width), math.ceil((_CENTRES + 4.0) * width))
+    )
+    share = np.zeros(seen.shape, np.float32)
+    share[wide] = gaussian_filter(seen[wide].astype(np.float32), width, mode="constant", truncate=4.0)
+    share = share[near]
+    if share.min() > _WHOLE:
+        return float(column), float(row)
+    bright = np.where(share > _TRUSTED, excess[near] / np.maximum(share, _TRUSTED), -np.inf)
+    y, x = np.unravel_index(int(bright.argmax()), bright.shape)
+    return float(x + near[1].start), float(y + near[0].start)
 
 
 def _fitted(
@@ -240,4 +266,5 @@ def _is_extended(light: LightComponent, exposure: np.ndarray, away: np.ndarray, 
     share = flux[radius > far].sum() / flux.sum()
     beyond = (away > far) & (away < _REACH)
     number = (light.profile(away[beyond]) * exposure[beyond]).sum()
-    return bool(number > (_LEAST_COUNTS if share > _SHARE else _MANY) and share > _LESS)
+    least = min(_LEAST_COUNTS * max(_SHARE / share, 1.0) ** _STEEP, _MANY)
+    return bool(number > least and share > _LESS)

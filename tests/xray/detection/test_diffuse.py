@@ -140,7 +140,7 @@ def test_large_marks_of_a_bright_point_are_no_extended_light():
     scene = Scene(counts, np.ones_like(counts), counts, psf_for("M1", 4.35))
     place, light = source_image(scene, SourceFit(128, 128, 5000.0, 0.0, *[0.0] * 7), 100.0)
     counts[place] += light
-    parts = large_parts(np.hypot(X - 128, Y - 128) < 50, 48.0)
+    parts = large_parts(np.hypot(X - 128, Y - 128) < 50, FIELD, 48.0)
     assert parts.max() == 1
     assert spread_out(counts, np.full(counts.shape, 0.1), parts, 24.0).max() == 0
     wide = 0.1 + 0.5 * np.exp(-0.5 * ((X - 128) ** 2 + (Y - 128) ** 2) / 30**2)

@@ -158,3 +158,37 @@ def test_a_compact_source_with_nothing_around_it_is_no_light_and_no_division_by_
         sigma=20.0,
     )
     assert found == ()
+
+
+def cross(*, columns: tuple[tuple[int, int], ...], rows: tuple[tuple[int, int], ...] = ()) -> np.ndarray:
+    """A vignetted exposure with gaps between chips."""
+    seconds, _, _ = cluster(1.0, 8.0, 0.65, 0.1)
+    seconds[:, 100:103] = seconds[:, 99:100]
+    for first, last in columns:
+        seconds[:, first:last] = 0
+    for first, last in rows:
+        seconds[first:last] = 0
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("peak", "core", "slope", "seconds", "seed"),
+    [
+        # The pieces on either side of gaps are each as large as a cluster.
+        (30.0, 16.0, 0.667, cross(columns=((156, 160), (200, 204)), rows=((190, 194),)), 1),
+        (200.0, 10.0, 0.7, cross(columns=((156, 160), (200, 204)), rows=((190, 194),)), 0),
+        # Gaps beside the centre, and over it: they hide where the light is brightest.
+        (8.0, 8.0, 0.65, cross(columns=tuple((x, x + 3) for x in range(64, 320, 64)), rows=((158, 162),)), 1),
+        (8.0, 8.0, 0.65, cross(columns=((146, 154),)), 0),
+    ],
+)
+def test_a_cluster_that_gaps_divide_is_one_source(peak, core, slope, seconds, seed):
+    y, x = np.indices(seconds.shape)
+    profile = peak * (1 + np.hypot(x - 150.0, y - 170.0) ** 2 / core**2) ** (0.5 - 3 * slope)
+    mean = (0.15 + profile) * seconds / 1e4
+    found = find_sources(np.random.default_rng(seed).poisson(mean), seconds, PSF, realisations=0)
+    extended = found["extent"] > 0
+    assert extended.sum() == 1
+    assert np.hypot(found["x"][extended] - 151, found["y"][extended] - 171)[0] < 4
+    assert found["counts"][extended][0] == pytest.approx((profile * seconds / 1e4).sum(), rel=0.2)
+    assert (~extended).sum() <= 4
