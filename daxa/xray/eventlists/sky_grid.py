@@ -21,7 +21,7 @@ from astropy.wcs import WCS, WcsError
 from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.fits_tables import column_null
-from daxa.xray.eventlists.frames import to_icrs, to_pixels
+from daxa.xray.eventlists.frames import in_order, to_icrs, to_pixels
 from daxa.xray.eventlists.skycards import (
     AXES,
     MOST_PIXELS,
@@ -31,6 +31,7 @@ from daxa.xray.eventlists.skycards import (
     frame_and_equinox,
     from_column,
     from_pointing,
+    is_bent,
     limits_of,
     linear_of,
     parameters_of,
@@ -212,6 +213,8 @@ def header_wcs(header: fits.Header) -> WCS:
         raise _no_coordinates(f"are unusable: {problem}") from problem
     if (found.wcs.lngtyp, found.wcs.lattyp) not in PAIRS:
         raise _no_coordinates("are not equatorial, galactic or ecliptic")
+    if bent := [kind for key in ("CTYPE1", "CTYPE2") if is_bent(kind := header[key])]:
+        raise _no_coordinates(f"are distorted ({bent[0]}), which is not read")
     return found
 
 
@@ -236,7 +239,7 @@ def pointing_pixel(header: fits.Header, wcs: WCS, first: int = 0) -> tuple[float
     if not (math.isfinite(ra) and math.isfinite(dec)):
         return None
     equatorial = wcs.wcs.lngtyp == "RA"
-    x, y = wcs.wcs_world2pix(ra, dec, first) if equatorial else to_pixels(wcs, ra, dec, first)
+    x, y = wcs.wcs_world2pix(*in_order(wcs, ra, dec), first) if equatorial else to_pixels(wcs, ra, dec, first)
     return (float(x), float(y)) if math.isfinite(x) and math.isfinite(y) else None
 
 

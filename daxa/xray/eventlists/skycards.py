@@ -21,6 +21,7 @@ __all__ = [
     "frame_and_equinox",
     "from_column",
     "from_pointing",
+    "is_bent",
     "limits_of",
     "linear_of",
     "parameters_of",
@@ -40,7 +41,8 @@ _PARAMETER = re.compile(r"T(?:PV|V)(\d{1,3})_(\d{1,2})", re.ASCII)
 
 _UNREAD = re.compile(r"(?:TCROT|(?:TPS|TS)(?=\d+_))(\d{1,3})(?:_\d{1,2})?", re.ASCII)
 
-_DISTORTED = re.compile(r"(?:RA|DEC|[GE]LON|[GE]LAT)[A-Z-]*-[A-Z]{3}-[A-Z]{3}", re.ASCII)
+_DISTORTED = re.compile(r"(?:RA|DEC|[GE]LON|[GE]LAT)[A-Z-]*-(?:[A-Z]{3}-[A-Z]{3}|TP[DUV]|TNX|ZPX)", re.ASCII)
+"""Conventions beyond the standard, whose coefficients are in other cards; they are undone by iteration, if at all."""
 
 _FRAMES = frozenset({"ICRS", "FK5", "FK4", "FK4-NO-E"})
 
@@ -53,6 +55,11 @@ def says_moving(header: fits.Header, primary: fits.Header) -> bool:
     return mode.upper().startswith(_MOVING)
 
 
+def is_bent(kind: str) -> bool:
+    """Whether a CTYPE or TCTYP names a distortion that is not read, such as ``RA---TAN-SIP``."""
+    return bool(_DISTORTED.fullmatch(kind.strip().upper()))
+
+
 def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, int] | None:
     """Numbers of the columns with longitude and latitude; equatorial ones first."""
     kinds = {number: card_text(header, f"TCTYP{number}").upper() for number in numbers.values()}
@@ -61,10 +68,10 @@ def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, i
             next((n for n, kind in kinds.items() if axis.fullmatch(kind) and kind.startswith(f"{name}-")), 0)
             for axis, name in zip(AXES, names, strict=True)
         )
-        if first and second:
+        if first and second and not any(is_bent(kinds[number]) for number in (first, second)):
             return first, second
     for number, kind in kinds.items():
-        if _DISTORTED.fullmatch(kind):
+        if is_bent(kind):
             raise unusable_sky(header, f"TCTYP{number} is {kind!r}, a distortion that is not read")
     return None
 

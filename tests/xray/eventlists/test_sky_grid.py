@@ -166,6 +166,7 @@ def test_a_frame_that_is_only_in_the_primary_header_reaches_the_images(tmp_path)
     [
         ({"TCROT3": 30.0}, "TCROT3"),
         ({"TCTYP2": "RA---TAN-SIP", "TCTYP3": "DEC--TAN-SIP"}, "TAN-SIP"),
+        ({"TCTYP2": "RA---TPV", "TCTYP3": "DEC--TPV"}, "RA---TPV"),
         ({"TCTYP2": "HPLN-TAN", "TCTYP3": "HPLT-TAN"}, "HPLN-TAN"),
         ({"TCTYP2": "DETX", "TCTYP3": "DETY"}, "DETX"),
         ({"TP2_2": 1.0, "TC2_2": 1.0}, "matrix"),
