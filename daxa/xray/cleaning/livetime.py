@@ -90,7 +90,7 @@ def _corrected(events: EventList, chip: int, intervals: np.ndarray) -> float:
     table = events.find_table(f"DEADCOR{chip}")
     if table is None:
         raise _unusable(events, f"it has good time for module {chip} but no table DEADCOR{chip}")
-    starts, fractions = (table.column(name).astype(np.float64) for name in ("TIME", "DEADC"))
+    starts, fractions = (table.numbers(name).astype(np.float64) for name in ("TIME", "DEADC"))
     sound = len(starts) and np.isfinite(starts).all() and (fractions >= 0).all() and (fractions <= 1).all()
     if not sound or (np.diff(starts) < 0).any():
         raise _unusable(events, f"table DEADCOR{chip} holds no live fractions in the order of time")
@@ -106,7 +106,7 @@ def _frames(events: EventList, chip: int, intervals: np.ndarray) -> float:
     table = events.find_table(f"EXPOSU{chip:02d}")
     if table is None:
         raise _unusable(events, f"it has good time for CCD {chip} but no table EXPOSU{chip:02d}")
-    centre, length, fraction = (table.column(name).astype(np.float64) for name in ("TIME", "TIMEDEL", "FRACEXP"))
+    centre, length, fraction = (table.numbers(name).astype(np.float64) for name in ("TIME", "TIMEDEL", "FRACEXP"))
     if not (np.isfinite(centre).all() and (length >= 0).all() and (fraction >= 0).all() and (fraction <= 1).all()):
         raise _unusable(events, f"table EXPOSU{chip:02d} holds frames without a time, a length or a live fraction")
     # No tolerance at the edges: SAS allows none either, and a frame that only nearly fits is lost to both.

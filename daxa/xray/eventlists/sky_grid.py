@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs", "pointing_pixel"]
 
-
 _UNITS = {"": "deg", "deg": "deg", "degree": "deg", "degrees": "deg", "arcmin": "arcmin", "arcsec": "arcsec",
           "mas": "mas", "rad": "rad"}  # fmt: skip
 

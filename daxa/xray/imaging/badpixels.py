@@ -85,7 +85,7 @@ def join_bad_pixels(several: Iterable[Mapping[int, BadPixels]]) -> dict[int, Bad
 def _rectangles(path: Path, table: FitsTable) -> BadPixels:
     sides = []
     for name in ("CHIPX", "CHIPY"):
-        values = np.asarray(table.column(name), dtype=np.int64)
+        values = np.asarray(table.numbers(name), dtype=np.int64)
         values = values.reshape(len(values), -1)
         if values.shape[1] == 0:
             raise _unusable(path, f"its column {name} is empty")
@@ -93,7 +93,7 @@ def _rectangles(path: Path, table: FitsTable) -> BadPixels:
     names = {name.upper() for name in column_names(table.rows())}
     number = len(sides[0])
     start, stop = (
-        np.asarray(table.column(name), dtype=np.float64) if name in names else np.full(number, ends)
+        np.asarray(table.numbers(name), dtype=np.float64) if name in names else np.full(number, ends)
         for name, ends in (("TIME", -np.inf), ("TIME_STOP", np.inf))
     )
     # A record without an end holds for ever.

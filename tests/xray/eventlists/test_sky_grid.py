@@ -335,3 +335,73 @@ def test_good_times_of_other_names_hold_for_every_module_of_erosita(tmp_path, na
     assert [*events.gtis] == [1, 2, 5]
     assert all(len(good) and (good == events.gtis[1]).all() for good in events.gtis.values())
     assert any(name in one for one in events.assumptions)
+
+
+def raw_cards(path: Path, **edits: dict[str, object]) -> Path:
+    """Cards of single headers (``primary``, ``events``, ``good``) set or, if None, taken away; not a byte of data."""
+    content, parts = path.read_bytes(), []
+    with fits.open(path) as units:
+        places = [(unit.fileinfo(), edits.get(name, {})) for unit, name in zip(units, NAMES, strict=True)]
+    for place, cards in places:
+        header = fits.Header.fromstring(content[place["hdrLoc"] : place["datLoc"]].decode("ascii"))
+        for key, value in cards.items():
+            header.pop(key, None)
+            if value is not None:
+                header[key] = value
+        parts += [header.tostring().encode("ascii"), content[place["datLoc"] : place["datLoc"] + place["datSpan"]]]
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+NAMES = ("primary", "events", "good")
+NO_UNIT = {"TIMEUNIT": None, "TUNIT1": None, "TUNIT2": None}
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"primary": {"TIMEUNIT": "d"}, "events": {"TIMEUNIT": None, "TUNIT1": None}, "good": NO_UNIT},
+        {"events": {"TIMEUNIT": "d", "TUNIT1": None}, "good": NO_UNIT},
+        {"events": {"TIMEUNIT": None, "TUNIT1": "d"}, "good": NO_UNIT},
+        {"events": {"TUNIT1": "d"}, "good": {"TUNIT1": "d", "TUNIT2": "d"}},
+    ],
+)
+def test_good_times_are_in_the_unit_of_the_events_wherever_it_stands(tmp_path, cards):
+    events = open_events(raw_cards(swift(tmp_path / "list.fits", {"MJDREFI": 40600}, good={"MJDREFI": 40600}), **cards))
+    assert events.times().max() > 86400
+    np.testing.assert_allclose(events.gtis[0], [[0.0, 1000.0 * 86400]])
+
+
+def test_start_and_stop_may_be_in_different_units(tmp_path):
+    path = raw_cards(swift(tmp_path / "list.fits"), good={"TUNIT1": "s", "TUNIT2": "d"})
+    np.testing.assert_allclose(open_events(path).gtis[0], [[0.0, 1000.0 * 86400]])
+
+
+def test_the_reference_may_be_split_over_two_headers(tmp_path):
+    path = swift(tmp_path / "list.fits", {"MJDREFF": None}, good={"MJDREFF": None}, primary={"MJDREFF": 0.25})
+    events = open_events(path)
+    assert (events.clock.day, events.clock.fraction) == (51910, 0.25)
+    cut = standard_cut(events)
+    assert image_header(events, cut, grid_for(events, 4.71462, cut))["DATE-OBS"] == "2001-01-01T06:00:00.000"
+
+
+@pytest.mark.parametrize(
+    ("cards", "code", "word"),
+    [
+        (
+            {"events": {"MJDREFI": None, "MJDREFF": None, "MJDREF": 0}, "good": {"MJDREFI": 0, "MJDREFF": 0.0}},
+            "data.time",
+            "1859",
+        ),
+        ({"events": {"TFORM2": "2A"}}, "data.column-type", "X"),
+        ({"events": {"TFORM3": "2B"}}, "data.column-type", "Y"),
+        ({"good": {"TFORM1": "8A"}}, "data.column-type", "START"),
+        ({"good": {"TTYPE1": "BEGIN"}}, "data.column", "START"),
+        ({"events": {"TIMEZERO": "NaN"}}, "data.card", "TIMEZERO"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_file_and_name(tmp_path, cards, code, word):
+    with pytest.raises(DataError, match=r"list\.fits") as problem:
+        open_events(raw_cards(swift(tmp_path / "list.fits"), **cards))
+    assert problem.value.code == code
+    assert word in problem.value.message
