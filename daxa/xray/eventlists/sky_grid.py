@@ -23,7 +23,6 @@ from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.fits_tables import column_null
 from daxa.xray.eventlists.frames import in_order, to_icrs, to_pixels
 from daxa.xray.eventlists.skycards import (
-    AXES,
     MOST_PIXELS,
     PAIRS,
     Axis,
@@ -36,6 +35,7 @@ from daxa.xray.eventlists.skycards import (
     linear_of,
     parameters_of,
     pole_of,
+    refuse_half,
     refuse_unread,
     says_moving,
     unusable_sky,
@@ -280,9 +280,7 @@ def find_sky(form: EventFormat, header: fits.Header, primary: fits.Header) -> Sk
         refuse_unread(header, pair)
     elif "X" in numbers and "Y" in numbers:
         pair = (numbers["X"], numbers["Y"])
-        for number, axis in zip(pair, AXES, strict=True):
-            if (kind := card_text(header, f"TCTYP{number}")) and not axis.fullmatch(kind.upper()):
-                raise unusable_sky(header, f"TCTYP{number} is {kind!r}, which is not read")
+        refuse_half(header, pair)
         cards = [from_pointing(form, header, index) for index in (0, 1)]
     else:
         return None

@@ -175,6 +175,11 @@ def test_a_frame_that_is_only_in_the_primary_header_reaches_the_images(tmp_path)
         ({"LONP2": 150.0, "LONP3": 180.0}, "LONP"),
         ({"TCUNI2": "furlong"}, "cannot be used"),
         ({"TCTYP2": "RA---XXX", "TCTYP3": "DEC--XXX"}, "cannot be used"),
+        ({"TCTYP3": "GLAT-TAN"}, "name no pair"),
+        ({"TCTYP2": None}, "name no pair"),
+        ({"TCTYP2": None, "TCTYP3": None}, "TCRVL2"),
+        ({"RADE2": "FK4", "RADE3": "FK5"}, "RADE2 and RADE3"),
+        ({"RADECSYS": "FK4", "EQUINOX": 2000.0}, "FK4"),
         ({"RADECSYS": "GAPPT"}, "GAPPT"),
         ({"EQUINOX": 20000.0}, "equinox"),
         ({"TP2_2": 1.0, "TP2_3": 1.0, "TP3_2": 0.0, "TP3_3": 1.0}, "pixels are"),
@@ -263,6 +268,11 @@ def test_a_reference_in_the_primary_header_counts_for_tables_without_one(tmp_pat
         open_events(swift(path, good=bare, primary={"MJDREF": 50814.0}))
     with pytest.raises(DataError, match="TDB"):
         open_events(swift(path, good=bare, primary={"TIMESYS": "TDB"}))
+
+
+def test_the_equinox_of_another_frame_says_nothing_of_the_columns(tmp_path):
+    path = swift(tmp_path / "list.fits", {"EQUINOX": None}, primary={"RADECSYS": "FK4", "EQUINOX": 1950.0})
+    assert (open_events(path).sky.frame, open_events(path).sky.equinox) == ("FK5", 0.0)
 
 
 @pytest.mark.parametrize("alone", ["events", "good"])
