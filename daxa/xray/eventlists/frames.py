@@ -21,7 +21,10 @@ from daxa.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["frame_of", "in_order", "to_icrs", "to_pixels"]
+__all__ = ["frame_of", "in_order", "reach_of", "to_icrs", "to_pixels"]
+
+_ON_A_SIDE = 17
+"""Points of a side of an image that are looked at: of an image of the whole sky the corners are not the farthest."""
 
 
 def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
@@ -103,6 +106,32 @@ def to_pixels(wcs: WCS, ra: ArrayLike, dec: ArrayLike, first: int = 0) -> tuple[
 def in_order(wcs: WCS, first: ArrayLike, second: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
     """Longitude and latitude in the order of the axes of an image, or the other way round: latitude may come first."""
     return (second, first) if wcs.wcs.lng == 1 else (first, second)
+
+
+def reach_of(wcs: WCS, shape: tuple[int, int]) -> tuple[float, float, float]:
+    """The circle on the sky that holds an image.
+
+    Parameters
+    ----------
+    wcs
+        World coordinates of the image.
+    shape
+        (ny, nx).
+
+    Returns
+    -------
+    tuple of float
+        Position of its middle (ICRS) and radius, deg: NaN and the whole sky where the rim of the image is no sky.
+    """
+    ny, nx = shape
+    along = np.linspace(0.0, 1.0, _ON_A_SIDE)
+    x = np.concatenate(([0.5], along, along, np.zeros_like(along), np.ones_like(along))) * nx - 0.5
+    y = np.concatenate(([0.5], np.zeros_like(along), np.ones_like(along), along, along)) * ny - 0.5
+    ra, dec = to_icrs(wcs, x, y)
+    if not (np.isfinite(ra) & np.isfinite(dec)).all():
+        return math.nan, math.nan, 180.0
+    places = SkyCoord(ra, dec, unit="deg")
+    return float(ra[0]), float(dec[0]), float(places[0].separation(places).deg.max())
 
 
 def to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike, first: int = 0) -> tuple[np.ndarray, np.ndarray]:

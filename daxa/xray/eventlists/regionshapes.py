@@ -10,7 +10,7 @@ from astropy.coordinates import ICRS, BaseCoordinateFrame, SkyCoord
 from astropy.wcs import WCS
 
 from daxa.errors import NotPossible
-from daxa.xray.eventlists.frames import frame_of, to_icrs, to_pixels
+from daxa.xray.eventlists.frames import frame_of, reach_of, to_icrs, to_pixels
 
 if TYPE_CHECKING:
     from regions import PixelRegion, SkyRegion
@@ -45,15 +45,9 @@ class SkyOfImage:
     """Where an image lies on the sky, and what of a region on the sky it sees."""
 
     def __init__(self, wcs: WCS, shape: tuple[int, int]) -> None:
-        ny, nx = shape
         self.wcs, self.shape = wcs, shape
-        ra, dec = to_icrs(wcs, (nx - 1) / 2, (ny - 1) / 2)
-        x, y = (np.array(side) for side in ((-0.5, nx - 0.5, -0.5, nx - 0.5), (-0.5, -0.5, ny - 0.5, ny - 0.5)))
+        ra, dec, self.radius = reach_of(wcs, shape)
         self.middle = SkyCoord(ra, dec, unit="deg") if np.isfinite([ra, dec]).all() else None
-        self.radius = 180.0
-        if self.middle is not None:
-            reach = self.middle.separation(SkyCoord(*to_icrs(wcs, x, y), unit="deg")).deg
-            self.radius = float(reach.max()) if np.isfinite(reach).all() else 180.0
         steps = np.linalg.svd(wcs.pixel_scale_matrix, compute_uv=False)
         self.even = str(wcs.wcs.ctype[0]).endswith("TAN") and steps[0] - steps[1] < _EVEN * steps[0]
 
