@@ -19,6 +19,9 @@ from daxa.xray.eventlists.opening import has_cards, live_card
 
 __all__ = ["livetime", "ontime"]
 
+_ROUNDED = 1e-6
+"""Share by which rounded cards may make a live time longer than its good time."""
+
 
 def ontime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, float]:
     """Good time of each chip, s.
@@ -78,6 +81,8 @@ def _live_fraction(events: EventList, name: str) -> float:
     if bottom:
         whole = card_number(header, bottom)
         factor = factor / whole if whole > 0 else math.inf
+    if 1.0 < factor <= 1.0 + _ROUNDED:
+        factor = 1.0
     if not 0.0 < factor <= 1.0:
         raise _unusable(events, f"card {name} is {factor:g}, which is not a live fraction")
     return factor

@@ -8,7 +8,7 @@ of that frame, which are not ICRS positions.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from astropy.coordinates import ICRS, BarycentricMeanEcliptic, BaseCoordinateFrame, FK4NoETerms, SkyCoord
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["frame_of", "in_order", "reach_of", "to_icrs", "to_pixels"]
+
+_Side = TypeVar("_Side")
 
 _ON_A_SIDE = 17
 """Points of a side of an image that are looked at: of an image of the whole sky the corners are not the farthest."""
@@ -103,7 +105,7 @@ def to_pixels(wcs: WCS, ra: ArrayLike, dec: ArrayLike, first: int = 0) -> tuple[
     return x, y
 
 
-def in_order(wcs: WCS, first: ArrayLike, second: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
+def in_order(wcs: WCS, first: _Side, second: _Side) -> tuple[_Side, _Side]:
     """Longitude and latitude in the order of the axes of an image, or the other way round: latitude may come first."""
     return (second, first) if wcs.wcs.lng == 1 else (first, second)
 

@@ -172,7 +172,7 @@ def _check_shape(name: str, frame: str, shape: str, piece: str) -> None:
         raise _unreadable(name, f"combinations of shapes are not read: {piece[:60]!r}")
     if frame == "physical" and _IMAGE_PIXELS.search(plain):
         raise _unreadable(name, f"image pixels among physical coordinates are not read: {piece[:60]!r}")
-    if shape == "circle" and len(re.findall(r"[^\s,()]+", plain[_WORD.match(plain).end() :])) != _OF_CIRCLE:
+    if shape == "circle" and len(re.findall(r"[^\s,()]+", _WORD.sub("", plain, count=1))) != _OF_CIRCLE:
         raise _unreadable(name, f"a circle has a middle and a radius: {piece[:60]!r}")
 
 
