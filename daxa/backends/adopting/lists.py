@@ -105,7 +105,7 @@ def _cleaned(path: Path, obs_id: str, *, flares: bool = True) -> tuple[EventList
     gtis = dict(events.gtis)
     for table in events.tables if flares else ():
         if found := _FLARES.fullmatch(table.name):
-            pairs = np.column_stack([table.column(name) for name in ("START", "STOP")]).astype(float)
+            pairs = np.column_stack([table.numbers(name) for name in ("START", "STOP")]).astype(float)
             gtis[int(found[1])] = intersect(gtis.get(int(found[1]), np.empty((0, 2))), pairs)
     if not sum(map(len, gtis.values())):
         raise DataError(

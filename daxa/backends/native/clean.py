@@ -12,7 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
-from daxa.backends.native.exposure import ARCHIVED, ExposureTask, band_channels, products_in
+from daxa.backends.native.exposure import ARCHIVED, ExposureTask, band_channels, named, products_in
 from daxa.backends.native.flares import FlareScreens, find_flares, why_no_flares, write_flares
 from daxa.backends.native.parameters import CleanParameters, read_clean
 from daxa.errors import DataError, NotPossible
@@ -65,8 +65,10 @@ def make_clean(task: Task, sources: Mapping[str, Path], target: Path, log: TextI
     parameters = read_clean(task)
     made, left, measured = [], [], []
     for source, product in products_in(task, sources, "events", "events"):
-        exposure = ExposureTask(task, open_events(source, obs_id=task.obs_id), product, target, log)
-        if (found := _clean_one(exposure, parameters)) is not None:
+        with named(product):
+            exposure = ExposureTask(task, open_events(source, obs_id=task.obs_id), product, target, log)
+            found = _clean_one(exposure, parameters)
+        if found is not None:
             made.append(exposure)
             measured.append(found)
         else:

@@ -16,7 +16,7 @@ from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task
 from daxa.xray.cleaning.cleaned import write_clean_events
-from daxa.xray.cleaning.cut import Cut
+from daxa.xray.cleaning.cut import Cut, chosen
 from daxa.xray.cleaning.livetime import ontime
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.formats import card_text
@@ -56,7 +56,7 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         part = target / "events.part"
         unpack(source, part, whose)
         try:
-            events = open_events(part, obs_id=task.obs_id)
+            events = _opened(part, path, task.obs_id)
         except NotPossible as refusal:
             reason = refusal.message
         else:
@@ -85,6 +85,15 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
             + (f": {'; '.join(left)}" if left else f" with {', '.join(sorted(chosen))}"),
             remedy="leave the observation out, or choose other instruments",
         )
+
+
+def _opened(part: Path, path: str, obs_id: str) -> EventList:
+    """The list, whose faults are those of the archive's file."""
+    try:
+        return open_events(part, obs_id=obs_id)
+    except (DataError, NotPossible) as problem:
+        message, remedy = (text.replace(part.name, path) for text in (problem.message, problem.remedy))
+        raise type(problem)(problem.name, message, remedy=remedy) from problem
 
 
 def _inputs(task: Task, spec: MissionSpec, chosen: set[str]) -> list[tuple[str, NativeInput, str]]:
@@ -159,6 +168,9 @@ def _unusable(events: EventList, least: float, *, curves: bool = False) -> str:
     good = max(ontime(events, events.gtis).values(), default=0.0)
     if good <= 0 or good < least:
         return f"{good:.1f} s of good time"
+    timely = (len(chosen(events, Cut((), events.gtis), rows)) for rows in events.chunks(events.block))
+    if len(events) and not any(timely):
+        return f"none of its {len(events)} events lies in its good times: are both on one clock?"
     return ""
 
 

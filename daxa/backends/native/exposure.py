@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 from astropy.io import fits
 
+from daxa.errors import DataError, NotPossible
 from daxa.missions import find_mission
 from daxa.quantities import band_text
 from daxa.run.product import Product, parse_product
@@ -25,6 +27,7 @@ __all__ = [
     "band_channels",
     "band_text",
     "merged_parts",
+    "named",
     "picture_title",
     "products_in",
 ]
@@ -38,6 +41,17 @@ def products_in(task: Task, sources: Mapping[str, Path], step: str, kind: str) -
     for name in sorted(item.file.path for item in task.inputs if item.step == step):
         if name.startswith("obsid") and (product := parse_product(name)).kind == kind:
             yield sources[step] / name, product
+
+
+@contextmanager
+def named(product: Product) -> Iterator[None]:
+    """Let errors in what is done to a product name it, where they do not name its observation."""
+    try:
+        yield
+    except (DataError, NotPossible) as problem:
+        if product.obs_id in problem.message:
+            raise
+        raise type(problem)(problem.name, f"{product.name}: {problem.message}", remedy=problem.remedy) from problem
 
 
 def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from daxa.backends.native.bands import chosen_bands, chosen_pixel
 from daxa.backends.native.combined import Part, combine
-from daxa.backends.native.exposure import ExposureTask, band_text, products_in
+from daxa.backends.native.exposure import ExposureTask, band_text, named, products_in
 from daxa.backends.native.flares import left_in_band
 from daxa.backends.native.maps import ArchiveMap, archive_maps, grid_of, usable_map
 from daxa.backends.native.parameters import ImagesParameters, read_images
@@ -62,10 +62,12 @@ def make_images(task: Task, sources: Mapping[str, Path], target: Path, log: Text
     of_bands: dict[tuple[float, float], list[Part]] = {}
     for source, product in products_in(task, sources, "clean", "finalevents"):
         # A merged list is known by its name only.
-        events = replace(open_events(source), exposure=product.exposure)
-        exposure = ExposureTask(task, events, product, target, log)
         bad = join_bad_pixels(one for part, one in bad_files if part in {"", product.exposure})
-        for band, part in _image_one(exposure, sources, parameters, attitude, bad):
+        with named(product):
+            events = replace(open_events(source), exposure=product.exposure)
+            exposure = ExposureTask(task, events, product, target, log)
+            imaged = _image_one(exposure, sources, parameters, attitude, bad)
+        for band, part in imaged:
             of_bands.setdefault(band, []).append(part)
         made += 1
     drawn = False

@@ -178,6 +178,9 @@ def _in_good_time(events: EventList, cut: Cut, rows: np.ndarray, kept: np.ndarra
     times = events.times(rows)[kept]
     chip_column = events.format.chip_column
     chips = in_machine_order(read_column(rows, chip_column))[kept] if chip_column else np.zeros(len(kept), np.uint8)
+    if chips.dtype.kind == "f":
+        sound = (chips >= 0) & (chips < _NO_CHIP) & (chips == np.floor(chips))
+        chips = np.where(sound, chips, _NO_CHIP).astype(np.int64)
     if cut.states is not None:
         return _by_state(cut.moments, cut.states, times, chips)
     good = np.zeros(len(kept), dtype=bool)

@@ -19,6 +19,9 @@ from daxa.xray.eventlists.opening import has_cards, live_card
 
 __all__ = ["livetime", "ontime"]
 
+_ROUNDED = 1e-6
+"""Share by which rounded cards may make a live time longer than its good time."""
+
 
 def ontime(events: EventList, gtis: Mapping[int, np.ndarray]) -> dict[int, float]:
     """Good time of each chip, s.
@@ -78,6 +81,8 @@ def _live_fraction(events: EventList, name: str) -> float:
     if bottom:
         whole = card_number(header, bottom)
         factor = factor / whole if whole > 0 else math.inf
+    if 1.0 < factor <= 1.0 + _ROUNDED:
+        factor = 1.0
     if not 0.0 < factor <= 1.0:
         raise _unusable(events, f"card {name} is {factor:g}, which is not a live fraction")
     return factor
@@ -90,7 +95,7 @@ def _corrected(events: EventList, chip: int, intervals: np.ndarray) -> float:
     table = events.find_table(f"DEADCOR{chip}")
     if table is None:
         raise _unusable(events, f"it has good time for module {chip} but no table DEADCOR{chip}")
-    starts, fractions = (table.column(name).astype(np.float64) for name in ("TIME", "DEADC"))
+    starts, fractions = (table.numbers(name).astype(np.float64) for name in ("TIME", "DEADC"))
     sound = len(starts) and np.isfinite(starts).all() and (fractions >= 0).all() and (fractions <= 1).all()
     if not sound or (np.diff(starts) < 0).any():
         raise _unusable(events, f"table DEADCOR{chip} holds no live fractions in the order of time")
@@ -106,7 +111,7 @@ def _frames(events: EventList, chip: int, intervals: np.ndarray) -> float:
     table = events.find_table(f"EXPOSU{chip:02d}")
     if table is None:
         raise _unusable(events, f"it has good time for CCD {chip} but no table EXPOSU{chip:02d}")
-    centre, length, fraction = (table.column(name).astype(np.float64) for name in ("TIME", "TIMEDEL", "FRACEXP"))
+    centre, length, fraction = (table.numbers(name).astype(np.float64) for name in ("TIME", "TIMEDEL", "FRACEXP"))
     if not (np.isfinite(centre).all() and (length >= 0).all() and (fraction >= 0).all() and (fraction <= 1).all()):
         raise _unusable(events, f"table EXPOSU{chip:02d} holds frames without a time, a length or a live fraction")
     # No tolerance at the edges: SAS allows none either, and a frame that only nearly fits is lost to both.

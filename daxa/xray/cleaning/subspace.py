@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from daxa.errors import DataError
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.fits_tables import FitsTable, column_names, read_column
+from daxa.xray.eventlists.fits_tables import FitsTable, column_names, read_column, read_numbers
 from daxa.xray.eventlists.formats import card_text
 
 __all__ = ["MOST", "Component", "SubspaceAxis", "read_subspace", "subspace_cfitsio", "subspace_mask"]
@@ -173,7 +173,7 @@ def _columns_of(axis: SubspaceAxis, dtype: np.dtype) -> tuple[str, ...]:
 
 def _values(axis: SubspaceAxis, rows: np.ndarray) -> np.ndarray:
     if found := _SUM.fullmatch(axis.column):
-        one, other = (read_column(rows, found[place]).astype(float) for place in (1, 3))
+        one, other = (read_numbers(rows, found[place]).astype(float) for place in (1, 3))
         return one + float(found[2]) * other
     return read_column(rows, axis.column, opaque=bool(axis.bits))
 
@@ -181,7 +181,7 @@ def _values(axis: SubspaceAxis, rows: np.ndarray) -> np.ndarray:
 def _axis_mask(axis: SubspaceAxis, values: np.ndarray, tables: Sequence[FitsTable]) -> np.ndarray:
     if axis.table:
         table = _find(axis.table, tables)
-        return gti.contains(np.column_stack((table.column("START"), table.column("STOP"))), values)
+        return gti.contains(np.column_stack((table.numbers("START"), table.numbers("STOP"))), values)
     if axis.bits and values.dtype.kind == "V":
         width = values.dtype.itemsize
         bits = np.unpackbits(np.frombuffer(values.tobytes(), np.uint8).reshape(-1, width), axis=1)

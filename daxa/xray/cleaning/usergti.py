@@ -15,10 +15,11 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.errors import DataError
-from daxa.xray.eventlists.clock import compare_clocks, seconds_per_unit, time_zero, unit_of_cards
+from daxa.xray.eventlists.clock import compare_clocks, time_zero, unit_of_cards
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.fits_tables import FitsTable, read_tables
 from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.goodtimes import intervals_of
 from daxa.xray.eventlists.gti import intersect, normalise, union
 from daxa.xray.eventlists.opening import open_events
 
@@ -145,11 +146,11 @@ def _from_tables(
         raise _unusable(path, "holds no table of good time intervals")
     for table in own:
         _check_clock(path, table.header, primary, events)
-        columns = [table.column(name) for name in ("START", "STOP")]
-        if any(column.dtype.kind not in "fiu" or column.ndim != 1 for column in columns):
-            raise _unusable(path, f"has a table {table.name} whose START or STOP are not numbers")
-        unit = seconds_per_unit(table.header, "START", TIMEUNIT=card_text(primary, "TIMEUNIT"))
-        intervals = _checked(path, np.column_stack(columns).astype(np.float64) * unit)
+        try:
+            pairs = intervals_of(table, card_text(primary, "TIMEUNIT"))
+        except DataError as problem:
+            raise _unusable(path, f"cannot be used: {problem.message}") from problem
+        intervals = _checked(path, pairs.astype(np.float64))
         chip = card_number(table.header, "CCD_ID", card_number(table.header, "CCDID", -1))
         if chip >= 0 and events.format.chip_column:
             named.add(int(chip))

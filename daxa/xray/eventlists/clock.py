@@ -187,7 +187,7 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
         A card is not valid, or there is no reference.
     """
     assumptions = []
-    found = _reference(events) or _reference(primary)
+    found = _reference(events, primary) or _reference(primary, events)
     if found is None:
         if form.mjdref is None:
             raise DataError(
@@ -200,7 +200,7 @@ def read_clock(form: EventFormat, events: fits.Header, primary: fits.Header) -> 
     day, fraction, _ = found
     if not 0 <= day < _MOST_DAYS:
         raise _unusable(f"they count from MJD {day}")
-    assumptions += _two_references(events)
+    assumptions += _two_references(events, primary)
     system = _first("TIMESYS", events, primary)
     scale = _scale(system)
     if not scale:
@@ -260,12 +260,12 @@ def compare_clocks(
         return f"counts time in {system}, the events in {clock.system or 'TT'}", ""
     if place and clock.place and place != clock.place:
         return f"measures time at {place} (TIMEREF), the events at {clock.place}", ""
-    found = _reference(header) or _reference(headers[1])
+    found = _reference(*headers) or _reference(*reversed(headers))
     allowed, apart = _SAME, 0.0
     if found is not None:
         day, fraction, allowed = found
         apart = (day - clock.day) * _DAY + (fraction - clock.fraction) * _DAY
-        allowed = max(allowed, (_reference(events) or _reference(primary) or found)[2])
+        allowed = max(allowed, (_reference(events, primary) or _reference(primary, events) or found)[2])
     own = time_zero(header)
     zero = (own or 0.0) * unit_of_cards(*headers)
     if abs(apart + zero - clock.zero) <= allowed:
@@ -308,7 +308,7 @@ def in_seconds(header: fits.Header, primary: fits.Header) -> fits.Header:
         A copy; TIMEUNIT, and what is added to all times, in s.
     """
     whole, unit = header.copy(), unit_of_cards(header, primary)
-    if _reference(header) is None:
+    if _reference(header) != _reference(header, primary) or _reference(header) is None:
         whole.update({key: primary[key] for key in CLOCK_CARDS if key in primary and key not in header})
     if unit != 1.0:
         whole["TIMEUNIT"] = "s"
@@ -337,13 +337,18 @@ def time_zero(header: fits.Header) -> float | None:
     return sum(card_number(header, key) for key in names) if names else None
 
 
-def _reference(header: fits.Header) -> tuple[float, float, float] | None:
-    """Whole days and fraction of the reference, and how exactly it is written, s; None where a header has none."""
+def _reference(header: fits.Header, other: fits.Header | None = None) -> tuple[float, float, float] | None:
+    """Whole days and fraction of the reference, and how exactly it is written, s; None where a header has none.
+
+    The fraction alone may stand in the other header of the list.
+    """
     for whole, rest in _REFERENCES:
         if not card_text(header, whole):
             continue
         if rest:
-            return *_days(header, whole, card_number(header, rest, 0.0)), _SAME
+            apart = other is not None and not card_text(header, rest)
+            beside = other if apart and card_text(other, whole) in {"", card_text(header, whole)} else header
+            return *_days(header, whole, card_number(beside, rest, 0.0)), _SAME
         # One card of a dozen digits may be a microsecond off.
         value = card_number(header, whole)
         last = _DAY * 10.0 ** int(Decimal(repr(value)).as_tuple().exponent)
@@ -374,18 +379,17 @@ def _of_date(header: fits.Header) -> tuple[float, float, float] | None:
     return day, (found.jd1 - _JULIAN - day) + found.jd2, _SAME
 
 
-def _two_references(header: fits.Header) -> list[str]:
+def _two_references(header: fits.Header, primary: fits.Header) -> list[str]:
     """The remark where both forms of the reference are in a header and differ."""
     # Where IXPE has MJDREF = 0 it means none.
     if not (card_text(header, "MJDREFI") and card_number(header, "MJDREF", 0.0)):
         return []
-    one, other = _reference(header), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))
+    one, other = _reference(header, primary), _reference(fits.Header({"MJDREF": card_number(header, "MJDREF")}))
     if one is None or other is None:
         return []
     apart = (other[0] - one[0]) * _DAY + (other[1] - one[1]) * _DAY
-    if abs(apart) <= other[2]:
-        return []
-    return [f"times count from MJDREFI + MJDREFF, from which MJDREF is {apart:.6f} s away"]
+    said = f"times count from MJDREFI + MJDREFF, from which MJDREF is {apart:.6f} s away"
+    return [said] if abs(apart) > other[2] else []
 
 
 def _unusable(what: str) -> DataError:

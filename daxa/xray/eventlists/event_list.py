@@ -20,7 +20,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.clock import Clock
-from daxa.xray.eventlists.fits_tables import FitsTable, column_null, in_machine_order, read_column
+from daxa.xray.eventlists.fits_tables import FitsTable, column_null, in_machine_order, read_column, read_numbers
 from daxa.xray.eventlists.formats import EventFormat, Product, why_not
 from daxa.xray.eventlists.frames import to_icrs
 from daxa.xray.eventlists.sky_grid import SkyGrid
@@ -325,12 +325,12 @@ class EventList:
                 remedy="select channels instead",
             )
         if form.energy_column:
-            return read_column(own, form.energy_column).astype(np.float64) / 1000.0
+            return read_numbers(own, form.energy_column).astype(np.float64) / 1000.0
         zero, gain = form.pi_to_kev
         column = read_column(own, form.pi_column)
-        if column.dtype.kind == "f":
-            return zero + gain * column.astype(np.float64)
-        energies = zero + gain * (self.channels(own).astype(np.float64) + (0.0 if form.pi_is_energy else 0.5))
+        # A real-valued channel is an energy of its own; a whole one stands for all that it covers.
+        middle = 0.0 if form.pi_is_energy or column.dtype.kind == "f" else 0.5
+        energies = zero + gain * (column.astype(np.float64) + middle)
         if self.null_channel is not None:
             energies[column == self.null_channel] = np.nan
         return energies

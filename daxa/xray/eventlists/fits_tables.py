@@ -24,7 +24,16 @@ from astropy.io import fits
 from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 
-__all__ = ["FitsTable", "column_names", "column_null", "in_machine_order", "read_column", "read_tables", "row_type"]
+__all__ = [
+    "FitsTable",
+    "column_names",
+    "column_null",
+    "in_machine_order",
+    "read_column",
+    "read_numbers",
+    "read_tables",
+    "row_type",
+]
 
 # What follows the code of the type has no meaning in the standard ("90A20", "1E3.2").
 _TFORM = re.compile(r"(\d*)(?:([LXBIJKAEDCM])|([PQ])[LXBIJKAEDCM])[!-~]*", re.ASCII)
@@ -81,6 +90,22 @@ class FitsTable:
     def column(self, name: str) -> np.ndarray:
         """One column as a view, whatever the case of its name."""
         return read_column(self.rows(), name)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """One column of numbers, as `read_numbers` gives it."""
+        return read_numbers(self.rows(), name)
+
+
+def read_numbers(rows: np.ndarray, name: str) -> np.ndarray:
+    """One column of rows, as `read_column`; a DataError also where it does not hold one number per row."""
+    column = read_column(rows, name)
+    if column.dtype.kind not in "iuf" or column.ndim != 1:
+        raise DataError(
+            "column-type",
+            f"column {name} is of type {column.dtype}, not a number per row",
+            remedy="use the list as the archive distributes it",
+        )
+    return column
 
 
 def read_column(rows: np.ndarray, name: str, *, opaque: bool = False) -> np.ndarray:

@@ -8,7 +8,7 @@ of that frame, which are not ICRS positions.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from astropy.coordinates import ICRS, BarycentricMeanEcliptic, BaseCoordinateFrame, FK4NoETerms, SkyCoord
@@ -21,7 +21,12 @@ from daxa.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["frame_of", "to_icrs", "to_pixels"]
+__all__ = ["frame_of", "in_order", "reach_of", "to_icrs", "to_pixels"]
+
+_Side = TypeVar("_Side")
+
+_ON_A_SIDE = 17
+"""Points of a side of an image that are looked at: of an image of the whole sky the corners are not the farthest."""
 
 
 def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
@@ -35,7 +40,7 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
     Raises
     ------
     DataError
-        The frame is not known.
+        The frame is not known, or a distortion that is not read (SIP, lookup tables) bends the image.
 
     Notes
     -----
@@ -43,6 +48,12 @@ def frame_of(wcs: WCS) -> BaseCoordinateFrame | None:
     RADESYS an equinox before 1984 means FK4, a later one FK5, none ICRS (FITS 4.0, 8.3).
     """
     params = wcs.wcs
+    if wcs.has_distortion:
+        raise DataError(
+            "image-coordinates",
+            "the world coordinates of an image are distorted (SIP or lookup tables), which is not read",
+            remedy="use an image with a plain projection, such as RA---TAN",
+        )
     try:
         if params.radesys == "FK4-NO-E":
             equinox = 1950.0 if math.isnan(params.equinox) else params.equinox
@@ -90,13 +101,44 @@ def to_pixels(wcs: WCS, ra: ArrayLike, dec: ArrayLike, first: int = 0) -> tuple[
     if (frame := frame_of(wcs)) is not None:
         there = SkyCoord(np.asarray(ra, float), np.asarray(dec, float), unit="deg", frame="icrs").transform_to(frame)
         ra, dec = there.spherical.lon.deg, there.spherical.lat.deg
-    x, y = wcs.wcs_world2pix(ra, dec, first)
+    x, y = wcs.wcs_world2pix(*in_order(wcs, ra, dec), first)
     return x, y
+
+
+def in_order(wcs: WCS, first: _Side, second: _Side) -> tuple[_Side, _Side]:
+    """Longitude and latitude in the order of the axes of an image, or the other way round: latitude may come first."""
+    return (second, first) if wcs.wcs.lng == 1 else (first, second)
+
+
+def reach_of(wcs: WCS, shape: tuple[int, int]) -> tuple[float, float, float]:
+    """The circle on the sky that holds an image.
+
+    Parameters
+    ----------
+    wcs
+        World coordinates of the image.
+    shape
+        (ny, nx).
+
+    Returns
+    -------
+    tuple of float
+        Position of its middle (ICRS) and radius, deg: NaN and the whole sky where the rim of the image is no sky.
+    """
+    ny, nx = shape
+    along = np.linspace(0.0, 1.0, _ON_A_SIDE)
+    x = np.concatenate(([0.5], along, along, np.zeros_like(along), np.ones_like(along))) * nx - 0.5
+    y = np.concatenate(([0.5], np.zeros_like(along), np.ones_like(along), along, along)) * ny - 0.5
+    ra, dec = to_icrs(wcs, x, y)
+    if not (np.isfinite(ra) & np.isfinite(dec)).all():
+        return math.nan, math.nan, 180.0
+    places = SkyCoord(ra, dec, unit="deg")
+    return float(ra[0]), float(dec[0]), float(places[0].separation(places).deg.max())
 
 
 def to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """ICRS positions (deg) of pixels of an image: what `to_pixels` undoes, with the same parameters."""
-    lon, lat = wcs.wcs_pix2world(x, y, first)
+    lon, lat = in_order(wcs, *wcs.wcs_pix2world(x, y, first))
     if (frame := frame_of(wcs)) is None:
         return lon, lat
     known = np.isfinite(lon) & np.isfinite(lat)

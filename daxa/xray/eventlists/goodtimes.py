@@ -22,7 +22,7 @@ from daxa.xray.eventlists.fits_tables import FitsTable
 from daxa.xray.eventlists.gti import intersect, union
 from daxa.xray.telescopes.eventformat import EventFormat
 
-__all__ = ["read_gtis"]
+__all__ = ["intervals_of", "read_gtis"]
 
 _STANDARD = re.compile(r"STDGTI(\d\d)", re.ASCII)
 _NUMBERED = re.compile(r"GTI([1-7])", re.ASCII)
@@ -234,9 +234,37 @@ def _intervals(own: _List, table: FitsTable) -> np.ndarray:
         )
     if assumption:
         own.said.append(assumption)
-    pairs = np.column_stack((table.column("START"), table.column("STOP")))
-    unit = seconds_per_unit(table.header, "START", TIMEUNIT=card_text(own.events, "TIMEUNIT"))
-    return union(pairs if unit == 1.0 else pairs * unit)
+    usual = next((text for header in (own.events, own.primary) if (text := card_text(header, "TIMEUNIT"))), "")
+    # Where no card names a unit, it is that of the events' times.
+    return union(intervals_of(table, usual or ("s" if own.clock.unit == 1.0 else "d")))
+
+
+def intervals_of(table: FitsTable, usual: str) -> np.ndarray:
+    """The intervals of a table with columns START and STOP, as they stand there.
+
+    Parameters
+    ----------
+    table
+        Of good times.
+    usual
+        Unit of times where neither the columns nor the table name one.
+
+    Returns
+    -------
+    ndarray
+        Shape (n, 2), s.
+
+    Raises
+    ------
+    DataError
+        A column is absent, does not hold one number per row, or is not in a unit of time.
+    """
+    columns = []
+    for name in ("START", "STOP"):
+        column = table.numbers(name)
+        unit = seconds_per_unit(table.header, name, TIMEUNIT=usual)
+        columns.append(column if unit == 1.0 else column * unit)
+    return np.column_stack(columns)
 
 
 def _unusable(source: str, what: str) -> DataError:

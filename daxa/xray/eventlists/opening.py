@@ -6,7 +6,7 @@ checked before it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.io import fits
 
-from daxa.errors import DataError
+from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_text
-from daxa.xray.eventlists.clock import read_clock
+from daxa.xray.eventlists.clock import Clock, read_clock
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import read_column, read_tables
+from daxa.xray.eventlists.fits_tables import column_names, read_column, read_tables
 from daxa.xray.eventlists.formats import EventFormat, recognise
 from daxa.xray.eventlists.goodtimes import read_gtis
 from daxa.xray.eventlists.identity import events_table, exposure_name, observation_name, read_assumptions
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["has_cards", "live_card", "open_events"]
+
+_EARLIEST, _LATEST = 37665, 88069
+"""MJD of 1962, when the first source of X-rays beyond the Sun was found, and of 2100."""
 
 
 def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id: str = "") -> EventList:
@@ -61,6 +64,15 @@ def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id
         It comes from an instrument that is not processed natively.
     """
     path = Path(path)
+    try:
+        return _opened(path, good_times, obs_id)
+    except (DataError, NotPossible) as problem:
+        if path.name in problem.message:
+            raise
+        raise type(problem)(problem.name, f"{path.name}: {problem.message}", remedy=problem.remedy) from problem
+
+
+def _opened(path: Path, good_times: ArrayLike | None, obs_id: str) -> EventList:
     primary, tables = read_tables(path)
     events = events_table(path, tables)
     form = recognise(primary, events.header)
@@ -71,8 +83,11 @@ def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id
         gtis, given = own()
     else:
         gtis, given = _given_times(path, form, rows, good_times, own), ("good times were given by the user",)
+    _check_dates(clock, gtis)
     named, unnamed = observation_name(path, form, events.header, primary, obs_id)
     live = _live_assumption(form, events.header, primary)
+    sky = find_sky(form, events.header, primary)
+    _check_numbers(path, rows, (*(sky.columns if sky else ()), form.chip_column))
     return EventList(
         path=path,
         format=form,
@@ -82,11 +97,40 @@ def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id
         exposure=exposure_name(events.header, primary),
         rows=rows,
         gtis=MappingProxyType(gtis),
-        sky_grid=find_sky(form, events.header, primary),
+        sky_grid=sky,
         tables=tables,
         clock=clock,
         assumptions=_without_doubles((*read_assumptions(events.header), *assumptions, *given, *unnamed, *live)),
     )
+
+
+def _check_numbers(path: Path, rows: np.ndarray, names: tuple[str, ...]) -> None:
+    """Refuse columns of positions or chips that hold no number for each event."""
+    present = {name.lower() for name in column_names(rows)}
+    for name in names:
+        if name.lower() not in present:
+            continue
+        values = read_column(rows[:0], name)
+        if values.dtype.kind not in "iuf" or values.ndim != 1:
+            raise DataError(
+                "column-type",
+                f"column {name} of {path.name} is of type {values.dtype}, not a number per event",
+                remedy="use the list as the archive distributes it",
+            )
+
+
+def _check_dates(clock: Clock, gtis: Mapping[int, np.ndarray]) -> None:
+    """Refuse a clock by which the list was taken when there was no X-ray telescope."""
+    starts = [float(good.min()) for good in gtis.values() if len(good)]
+    if not starts:
+        return
+    began = clock.date(min(starts))
+    if not _EARLIEST <= began.mjd <= _LATEST:
+        raise DataError(
+            "time",
+            f"by the clock of the event list its good times start in {began.jyear:.0f}",
+            remedy="write the reference of its times, MJDREFI and MJDREFF (or MJDREF), into the header of its events",
+        )
 
 
 def _without_doubles(sentences: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import ICRS, BaseCoordinateFrame, SkyCoord
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.eventlists.cards import card_number
-from daxa.xray.eventlists.frames import frame_of, to_icrs
+from daxa.xray.eventlists.regionshapes import SkyOfImage, fill_pixels
 
 if TYPE_CHECKING:
-    from regions import PixelRegion, Region, Regions, SkyRegion
+    from regions import PixelRegion, Region, Regions
 
 __all__ = ["parse_regions", "read_regions", "region_mask"]
 
@@ -40,10 +39,9 @@ _EXCLUDED = re.compile(r"\binclude\s*=\s*0")
 _TEXT = re.compile(r"\{[^}\n]*\}")
 _WORD = re.compile(r"(#?)\s*([+-]?)\s*([A-Za-z]+\d*)")
 
-_CORNERS = 3
+_IMAGE_PIXELS = re.compile(r"[\d.]i\b")
 
-_FLAT = 75.0
-"""Degrees: what lies farther from an image's middle has no sound place in its plane."""
+_CORNERS, _OF_CIRCLE = 3, 3
 
 
 def read_regions(path: Path, *, say: Callable[[str], None] | None = None) -> Regions:
@@ -68,13 +66,11 @@ def read_regions(path: Path, *, say: Callable[[str], None] | None = None) -> Reg
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError("absent", f"there is no file {path.name}", remedy="check the name of the region file") from None
     except (ValueError, OSError) as problem:
-        raise DataError(
-            "regions", f"{path.name} cannot be read as DS9 regions: {problem}", remedy="save it from DS9 again"
-        ) from problem
+        raise _unreadable(path.name, str(problem)) from problem
     return parse_regions(text, path.name, say=say)
 
 
@@ -161,7 +157,7 @@ def _shapes(text: str, name: str) -> Iterator[tuple[str, str, str]]:
             frame = shape
         else:
             _check_shape(name, frame, shape, piece)
-            yield frame, shape, piece
+            yield frame, shape, word[2] + piece[word.start(3) :]
 
 
 def _check_shape(name: str, frame: str, shape: str, piece: str) -> None:
@@ -171,8 +167,13 @@ def _check_shape(name: str, frame: str, shape: str, piece: str) -> None:
         raise _unreadable(name, f"shapes of the kind {shape!r} are not read")
     if not frame:
         raise _unreadable(name, f"it does not say in which coordinates {piece[:60]!r} is")
-    if re.search(r"\|\||&&", _TEXT.sub("", piece)):
+    plain = _TEXT.sub("", piece).partition("#")[0]
+    if re.search(r"\|\||&&", plain):
         raise _unreadable(name, f"combinations of shapes are not read: {piece[:60]!r}")
+    if frame == "physical" and _IMAGE_PIXELS.search(plain):
+        raise _unreadable(name, f"image pixels among physical coordinates are not read: {piece[:60]!r}")
+    if shape == "circle" and len(re.findall(r"[^\s,()]+", _WORD.sub("", plain, count=1))) != _OF_CIRCLE:
+        raise _unreadable(name, f"a circle has a middle and a radius: {piece[:60]!r}")
 
 
 def _check_numbers(name: str, region: Region) -> None:
@@ -189,7 +190,11 @@ def _check_numbers(name: str, region: Region) -> None:
 
 
 def _unreadable(name: str, what: str) -> DataError:
-    return DataError("regions", f"{name} cannot be read as DS9 regions: {what}", remedy="save it from DS9 again")
+    return DataError(
+        "regions",
+        f"{name} cannot be read as DS9 regions: {what}",
+        remedy="correct it, or save it from DS9 again: circles, ellipses, boxes, annuli and polygons in fk5 or icrs",
+    )
 
 
 def region_mask(
@@ -227,7 +232,7 @@ def region_mask(
     from regions import SkyRegion
 
     chosen, taken = (np.zeros(shape, dtype=bool) for _ in range(2))
-    sky = _Sky(wcs, shape) if wcs is not None else None
+    sky = SkyOfImage(wcs, shape) if wcs is not None else None
     included = 0
     for region in regions:
         excluded = region.meta.get("include", 1) in {0, "-"}
@@ -235,7 +240,7 @@ def region_mask(
         plain = region.copy(meta={})
         mask = taken if excluded else chosen
         if not isinstance(region, SkyRegion):
-            _fill(_scaled(plain, header) if region.meta.get("frame") == "physical" else plain, mask)
+            fill_pixels(_scaled(plain, header) if region.meta.get("frame") == "physical" else plain, mask)
         elif sky is not None:
             sky.fill(plain, mask)
         else:
@@ -245,20 +250,6 @@ def region_mask(
                 remedy="give the image's world coordinates, or regions in pixels",
             )
     return (chosen if included or not len(regions) else np.ones(shape, dtype=bool)) & ~taken
-
-
-def _fill(region: PixelRegion, mask: np.ndarray) -> None:
-    """Mark the pixels whose centre lies in a region in pixels."""
-    from regions import PixCoord
-
-    if not hasattr(region, "contains"):
-        return
-    box, (ny, nx) = region.bounding_box, mask.shape
-    y0, y1 = max(box.iymin - 1, 0), min(box.iymax + 1, ny)
-    x0, x1 = max(box.ixmin - 1, 0), min(box.ixmax + 1, nx)
-    if y0 < y1 and x0 < x1:
-        iy, ix = np.mgrid[y0:y1, x0:x1]
-        mask[y0:y1, x0:x1] |= region.contains(PixCoord(ix.astype(float), iy.astype(float)))
 
 
 def _scaled(region: PixelRegion, header: fits.Header | None) -> PixelRegion:
@@ -291,84 +282,3 @@ def _scaled(region: PixelRegion, header: fits.Header | None) -> PixelRegion:
         if name not in {"center", "angle"}
     }
     return region.copy(center=moved(region.center), **lengths)
-
-
-class _Sky:
-    """Where an image lies on the sky, and what of a region on the sky it sees."""
-
-    def __init__(self, wcs: WCS, shape: tuple[int, int]) -> None:
-        ny, nx = shape
-        self.wcs, self.shape = wcs, shape
-        ra, dec = to_icrs(wcs, (nx - 1) / 2, (ny - 1) / 2)
-        x, y = (np.array(side) for side in ((-0.5, nx - 0.5, -0.5, nx - 0.5), (-0.5, -0.5, ny - 0.5, ny - 0.5)))
-        self.middle = SkyCoord(ra, dec, unit="deg") if np.isfinite([ra, dec]).all() else None
-        self.radius = 180.0
-        if self.middle is not None:
-            reach = self.middle.separation(SkyCoord(*to_icrs(wcs, x, y), unit="deg")).deg
-            self.radius = float(reach.max()) if np.isfinite(reach).all() else 180.0
-
-    def fill(self, region: SkyRegion, mask: np.ndarray) -> None:
-        """Mark the pixels whose centre lies in a region on the sky."""
-        if not hasattr(region, "contains"):
-            return
-        places = region.vertices if hasattr(region, "vertices") else region.center.reshape(1)
-        reach = _reach(region)
-        apart = self.middle.separation(places.icrs).deg if self.middle is not None else np.zeros(len(places))
-        # A polygon lies within `reach` of its first vertex.
-        if apart[0] > self.radius + reach:
-            return
-        if apart.max() + (reach if len(places) == 1 else 0.0) <= _FLAT:
-            _fill(self._in_pixels(region), mask)
-        elif hasattr(region, "radius") or hasattr(region, "outer_radius"):
-            mask |= self._in_rings(region)
-        else:
-            raise NotPossible(
-                "regions",
-                f"a region about {reach:.0f} degrees large has no shape in the plane of an image",
-                remedy="give smaller regions, or a circle",
-            )
-
-    def _in_pixels(self, region: SkyRegion) -> PixelRegion:
-        frame = frame_of(self.wcs)
-        if frame is None or (self.wcs.wcs.radesys in {"FK4", "FK5"} and self.wcs.wcs.lngtyp == "RA"):
-            return region.to_pixel(self.wcs)
-        # Other frames are not known to the package: the same numbers under the names of a frame that is.
-        plane = self.wcs.deepcopy()
-        plane.wcs.ctype = [f"{name}{kind[4:]}" for name, kind in zip(("RA--", "DEC-"), plane.wcs.ctype, strict=True)]
-        plane.wcs.radesys, plane.wcs.equinox = "ICRS", np.nan
-        plane.wcs.set()
-        if hasattr(region, "vertices"):
-            return region.copy(vertices=_renamed(region.vertices, frame)).to_pixel(plane)
-        centre = _renamed(region.center, frame)
-        if not hasattr(region, "angle"):
-            return region.copy(center=centre).to_pixel(plane)
-        north = _renamed(region.center.directional_offset_by(0 * u.deg, 1 * u.arcsec), frame)
-        return region.copy(center=centre, angle=region.angle + centre.position_angle(north)).to_pixel(plane)
-
-    def _in_rings(self, region: SkyRegion) -> np.ndarray:
-        iy, ix = np.indices(self.shape)
-        ra, dec = to_icrs(self.wcs, ix.ravel(), iy.ravel())
-        known = np.isfinite(ra) & np.isfinite(dec)
-        place = SkyCoord(np.where(known, ra, 0.0), np.where(known, dec, 0.0), unit="deg")
-        apart = place.separation(region.center.icrs)
-        inner = getattr(region, "inner_radius", -1 * u.deg)
-        outer = region.radius if hasattr(region, "radius") else region.outer_radius
-        return (known & (apart < outer) & (apart >= inner)).reshape(self.shape)
-
-
-def _renamed(place: SkyCoord, frame: BaseCoordinateFrame) -> SkyCoord:
-    """The numbers of positions in a frame, as if they were ICRS."""
-    there = place.transform_to(frame).spherical
-    return SkyCoord(there.lon, there.lat, frame=ICRS())
-
-
-def _reach(region: SkyRegion) -> float:
-    """Degrees from its centre, or first vertex, within which a region on the sky lies."""
-    if hasattr(region, "vertices"):
-        return float(region.vertices[0].separation(region.vertices).deg.max())
-    for name in ("radius", "outer_radius"):
-        if hasattr(region, name):
-            return float(getattr(region, name).to_value(u.deg))
-    start = "outer_" if hasattr(region, "outer_width") else ""
-    sides = [getattr(region, f"{start}{name}").to_value(u.deg) for name in ("width", "height")]
-    return float(np.hypot(*sides)) / 2

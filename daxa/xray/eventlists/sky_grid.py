@@ -21,9 +21,8 @@ from astropy.wcs import WCS, WcsError
 from daxa.errors import DataError
 from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.fits_tables import column_null
-from daxa.xray.eventlists.frames import to_icrs, to_pixels
+from daxa.xray.eventlists.frames import in_order, to_icrs, to_pixels
 from daxa.xray.eventlists.skycards import (
-    AXES,
     MOST_PIXELS,
     PAIRS,
     Axis,
@@ -31,10 +30,12 @@ from daxa.xray.eventlists.skycards import (
     frame_and_equinox,
     from_column,
     from_pointing,
+    is_bent,
     limits_of,
     linear_of,
     parameters_of,
     pole_of,
+    refuse_half,
     refuse_unread,
     says_moving,
     unusable_sky,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["SkyGrid", "find_sky", "header_wcs", "pointing_pixel"]
-
 
 _UNITS = {"": "deg", "deg": "deg", "degree": "deg", "degrees": "deg", "arcmin": "arcmin", "arcsec": "arcsec",
           "mas": "mas", "rad": "rad"}  # fmt: skip
@@ -212,6 +212,8 @@ def header_wcs(header: fits.Header) -> WCS:
         raise _no_coordinates(f"are unusable: {problem}") from problem
     if (found.wcs.lngtyp, found.wcs.lattyp) not in PAIRS:
         raise _no_coordinates("are not equatorial, galactic or ecliptic")
+    if bent := [kind for key in ("CTYPE1", "CTYPE2") if is_bent(kind := header[key])]:
+        raise _no_coordinates(f"are distorted ({bent[0]}), which is not read")
     return found
 
 
@@ -236,7 +238,7 @@ def pointing_pixel(header: fits.Header, wcs: WCS, first: int = 0) -> tuple[float
     if not (math.isfinite(ra) and math.isfinite(dec)):
         return None
     equatorial = wcs.wcs.lngtyp == "RA"
-    x, y = wcs.wcs_world2pix(ra, dec, first) if equatorial else to_pixels(wcs, ra, dec, first)
+    x, y = wcs.wcs_world2pix(*in_order(wcs, ra, dec), first) if equatorial else to_pixels(wcs, ra, dec, first)
     return (float(x), float(y)) if math.isfinite(x) and math.isfinite(y) else None
 
 
@@ -278,9 +280,7 @@ def find_sky(form: EventFormat, header: fits.Header, primary: fits.Header) -> Sk
         refuse_unread(header, pair)
     elif "X" in numbers and "Y" in numbers:
         pair = (numbers["X"], numbers["Y"])
-        for number, axis in zip(pair, AXES, strict=True):
-            if (kind := card_text(header, f"TCTYP{number}")) and not axis.fullmatch(kind.upper()):
-                raise unusable_sky(header, f"TCTYP{number} is {kind!r}, which is not read")
+        refuse_half(header, pair)
         cards = [from_pointing(form, header, index) for index in (0, 1)]
     else:
         return None

@@ -21,10 +21,12 @@ __all__ = [
     "frame_and_equinox",
     "from_column",
     "from_pointing",
+    "is_bent",
     "limits_of",
     "linear_of",
     "parameters_of",
     "pole_of",
+    "refuse_half",
     "refuse_unread",
     "says_moving",
     "unusable_sky",
@@ -40,9 +42,15 @@ _PARAMETER = re.compile(r"T(?:PV|V)(\d{1,3})_(\d{1,2})", re.ASCII)
 
 _UNREAD = re.compile(r"(?:TCROT|(?:TPS|TS)(?=\d+_))(\d{1,3})(?:_\d{1,2})?", re.ASCII)
 
-_DISTORTED = re.compile(r"(?:RA|DEC|[GE]LON|[GE]LAT)[A-Z-]*-[A-Z]{3}-[A-Z]{3}", re.ASCII)
+_DISTORTED = re.compile(r"(?:RA|DEC|[GE]LON|[GE]LAT)[A-Z-]*-(?:[A-Z]{3}-[A-Z]{3}|TP[DUV]|TNX|ZPX)", re.ASCII)
+"""Conventions beyond the standard, whose coefficients are in other cards; they are undone by iteration, if at all."""
 
 _FRAMES = frozenset({"ICRS", "FK5", "FK4", "FK4-NO-E"})
+
+_FRAME_CARDS = ("RADESYS", "RADECSYS")
+
+_FIRST_FK5 = 1984.0
+"""Equinoxes from here on are those of FK5 (FITS 4.0, section 8.3)."""
 
 _MOVING = ("SURVEY", "SCAN", "SLEW", "RASTER", "MOSAIC")
 
@@ -53,6 +61,11 @@ def says_moving(header: fits.Header, primary: fits.Header) -> bool:
     return mode.upper().startswith(_MOVING)
 
 
+def is_bent(kind: str) -> bool:
+    """Whether a CTYPE or TCTYP names a distortion that is not read, such as ``RA---TAN-SIP``."""
+    return bool(_DISTORTED.fullmatch(kind.strip().upper()))
+
+
 def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, int] | None:
     """Numbers of the columns with longitude and latitude; equatorial ones first."""
     kinds = {number: card_text(header, f"TCTYP{number}").upper() for number in numbers.values()}
@@ -61,10 +74,10 @@ def celestial_pair(header: fits.Header, numbers: dict[str, int]) -> tuple[int, i
             next((n for n, kind in kinds.items() if axis.fullmatch(kind) and kind.startswith(f"{name}-")), 0)
             for axis, name in zip(AXES, names, strict=True)
         )
-        if first and second:
+        if first and second and not any(is_bent(kinds[number]) for number in (first, second)):
             return first, second
     for number, kind in kinds.items():
-        if _DISTORTED.fullmatch(kind):
+        if is_bent(kind):
             raise unusable_sky(header, f"TCTYP{number} is {kind!r}, a distortion that is not read")
     return None
 
@@ -79,6 +92,21 @@ def refuse_unread(header: fits.Header, pair: tuple[int, int]) -> None:
             raise unusable_sky(header, f"they are tabulated ({keyword}), which is not read")
         if card_number(header, keyword):
             raise unusable_sky(header, f"they are turned ({keyword}), which is not read")
+
+
+def refuse_half(header: fits.Header, pair: tuple[int, int]) -> None:
+    """Raise a DataError for world coordinates of X and Y that are not whole: nothing else may take their place."""
+    for number, axis in zip(pair, AXES, strict=True):
+        kind = card_text(header, f"TCTYP{number}")
+        if kind and not axis.fullmatch(kind.upper()):
+            raise unusable_sky(header, f"TCTYP{number} is {kind!r}, which is not read")
+    if all(f"REF{axis}CRVL" in header for axis in "XY"):
+        return
+    said = [f"{word}{number}" for number in pair for word in ("TCTYP", "TCRVL", "TCDLT")]
+    if there := [key for key in said if card_text(header, key)]:
+        raise unusable_sky(
+            header, f"TCTYP{pair[0]} and TCTYP{pair[1]} name no pair of axes, although there is {there[0]}"
+        )
 
 
 def linear_of(header: fits.Header, pair: tuple[int, int]) -> tuple[str, list[list[float]]] | None:
@@ -125,13 +153,21 @@ def parameters_of(header: fits.Header, pair: tuple[int, int]) -> Iterator[tuple[
 
 def frame_and_equinox(header: fits.Header, primary: fits.Header, pair: tuple[int, int]) -> tuple[str, float]:
     """Name of the frame and equinox: of the columns, of the table, else of the file."""
-    own = [f"{word}{number}" for word in ("RADE", "EQUI") for number in pair]
-    frames = [(header, key) for key in own[:2]] + [(h, k) for h in (header, primary) for k in ("RADESYS", "RADECSYS")]
-    frame = next((text.upper() for h, key in frames if (text := card_text(h, key))), "")
+    own = [[f"{word}{number}" for number in pair if card_text(header, f"{word}{number}")] for word in ("RADE", "EQUI")]
+    for keys in own:
+        if len({card_text(header, key) for key in keys}) > 1:
+            raise unusable_sky(header, f"{' and '.join(keys)} differ")
+    stated = [(header, key) for key in own[0]] + [(h, k) for h in (header, primary) for k in _FRAME_CARDS]
+    frame = next((text.upper() for h, key in stated if (text := card_text(h, key))), "")
     if frame and frame not in _FRAMES:
         raise unusable_sky(header, f"their reference frame is {frame!r}")
-    years = [(header, key) for key in own[2:]] + [(h, k) for h in (header, primary) for k in ("EQUINOX", "EPOCH")]
+    # The equinox of another frame, which only the file has, says nothing of this one.
+    others = {text.upper() for key in _FRAME_CARDS if (text := card_text(primary, key))}
+    sources = (header, primary) if others <= {frame} else (header,)
+    years = [(header, key) for key in own[1]] + [(h, k) for h in sources for k in ("EQUINOX", "EPOCH")]
     equinox = next((_year(h, key) for h, key in years if card_text(h, key)), 0.0)
+    if frame.startswith("FK4") and equinox >= _FIRST_FK5:
+        raise unusable_sky(header, f"their frame is {frame}, but their equinox {equinox:g}")
     if equinox and not 1800.0 <= equinox <= 2100.0:
         raise unusable_sky(header, f"their equinox is {equinox:g}")
     return frame, equinox

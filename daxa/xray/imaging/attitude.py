@@ -144,7 +144,7 @@ def _read_one(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _columns(path: Path, table: FitsTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    times, ra, dec = (table.column(name).astype(np.float64) for name in _FORMS[table.name])
+    times, ra, dec = (table.numbers(name).astype(np.float64) for name in _FORMS[table.name])
     known = np.isfinite(times) & (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)
     if known.sum() < 2:
         raise _unusable(path, "it gives no pointings")

@@ -85,15 +85,18 @@ def join_bad_pixels(several: Iterable[Mapping[int, BadPixels]]) -> dict[int, Bad
 def _rectangles(path: Path, table: FitsTable) -> BadPixels:
     sides = []
     for name in ("CHIPX", "CHIPY"):
-        values = np.asarray(table.column(name), dtype=np.int64)
-        values = values.reshape(len(values), -1)
+        # One pixel, or the first and the last.
+        values = table.column(name)
+        if values.dtype.kind not in "iu":
+            raise _unusable(path, f"its column {name} holds no pixels")
+        values = values.astype(np.int64).reshape(len(values), -1)
         if values.shape[1] == 0:
             raise _unusable(path, f"its column {name} is empty")
         sides += [values.min(axis=1), values.max(axis=1)]
     names = {name.upper() for name in column_names(table.rows())}
     number = len(sides[0])
     start, stop = (
-        np.asarray(table.column(name), dtype=np.float64) if name in names else np.full(number, ends)
+        np.asarray(table.numbers(name), dtype=np.float64) if name in names else np.full(number, ends)
         for name, ends in (("TIME", -np.inf), ("TIME_STOP", np.inf))
     )
     # A record without an end holds for ever.

@@ -17,7 +17,7 @@ import numpy as np
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, select
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import column_names, column_null, read_column
+from daxa.xray.eventlists.fits_tables import column_names, column_null, read_numbers
 from daxa.xray.eventlists.formats import card_number
 from daxa.xray.eventlists.gti import union
 from daxa.xray.eventlists.rules import Rule
@@ -199,17 +199,17 @@ def _sample(events: EventList, cut: Cut, detector: Detector) -> _Sample | None:
     rows = rows[keep]
 
     def pair(names: tuple[str, str]) -> np.ndarray:
-        return np.column_stack([np.asarray(read_column(rows, name), float) for name in names])
+        return np.column_stack([np.asarray(read_numbers(rows, name), float) for name in names])
 
     chip_column = events.format.chip_column
-    chip = np.asarray(read_column(rows, chip_column), int) if chip_column else np.zeros(len(rows), int)
-    number = np.asarray(read_column(rows, detector.module), int) if detector.module else chip
+    chip = np.asarray(read_numbers(rows, chip_column), int) if chip_column else np.zeros(len(rows), int)
+    number = np.asarray(read_numbers(rows, detector.module), int) if detector.module else chip
     time = events.times(rows)
     return _Sample(chip, number, pair(detector.raw), pair(detector.plane), pair(events.sky.columns), time)
 
 
 def _known(events: EventList, name: str, rows: np.ndarray) -> np.ndarray:
-    column = np.asarray(read_column(rows, name))
+    column = np.asarray(read_numbers(rows, name))
     if column.dtype.kind == "f":
         return np.isfinite(column)
     names = [one.lower() for one in column_names(events.rows)]
@@ -358,12 +358,12 @@ def _bad_share(events: EventList, cut: Cut, detector: Detector, chip: int, numbe
     if table is None:
         return np.zeros(detector.size[::-1]), False
     rows = table.rows()
-    x, y = (np.asarray(read_column(rows, name), int) for name in ("RAWX", "RAWY"))
+    x, y = (np.asarray(read_numbers(rows, name), int) for name in ("RAWX", "RAWY"))
     lower = {name.lower() for name in column_names(rows)}
-    length = np.asarray(read_column(rows, "YEXTENT"), int) if "yextent" in lower else np.ones(len(rows), int)
+    length = np.asarray(read_numbers(rows, "YEXTENT"), int) if "yextent" in lower else np.ones(len(rows), int)
     start, stop = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     if {"time", "time_stop"} <= lower:
-        start, stop = (np.asarray(read_column(rows, name), float) for name in ("TIME", "TIME_STOP"))
+        start, stop = (np.asarray(read_numbers(rows, name), float) for name in ("TIME", "TIME_STOP"))
     return _share_of(cut, detector, chip, BadPixels(x, x, y, y + length - 1, start, stop)), True
 
 

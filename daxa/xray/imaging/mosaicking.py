@@ -18,7 +18,7 @@ from astropy.io import fits
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import select
 from daxa.xray.eventlists import gti
-from daxa.xray.eventlists.fits_tables import column_names, read_column
+from daxa.xray.eventlists.fits_tables import column_names, read_column, read_numbers
 from daxa.xray.eventlists.frames import to_icrs, to_pixels
 from daxa.xray.eventlists.sky_grid import SkyGrid, header_wcs
 from daxa.xray.imaging.image import MOST_PIXELS
@@ -269,7 +269,7 @@ def _keys(member: EventMember, rows: np.ndarray) -> np.ndarray:
     form = member.events.format
     present = {name.upper() for name in column_names(rows)}
     needed = dict.fromkeys(name.upper() for name in (form.time_column, form.chip_column, *_RAW) if name)
-    return np.column_stack([read_column(rows, name).astype(np.float64) for name in needed if name in present])
+    return np.column_stack([read_numbers(rows, name).astype(np.float64) for name in needed if name in present])
 
 
 def _known_to(seen: np.ndarray, keys: np.ndarray) -> np.ndarray:

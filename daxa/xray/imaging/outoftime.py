@@ -19,7 +19,7 @@ from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cut import Cut, chosen
 from daxa.xray.eventlists.cards import card_text
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import in_machine_order, read_column
+from daxa.xray.eventlists.fits_tables import in_machine_order, read_numbers
 from daxa.xray.imaging.attitude import Attitude
 from daxa.xray.imaging.exposure_map import Cards, coverage, dither_kernel, smeared
 from daxa.xray.imaging.footprint import find_footprint
@@ -154,7 +154,7 @@ def _columns(events: EventList, cut: Cut, detector: Detector) -> tuple[dict[int,
         if len(kept) == 0:
             continue
         raw_x, raw_y, chips = (
-            in_machine_order(read_column(rows, name))[kept].astype(np.int64)
+            in_machine_order(read_numbers(rows, name))[kept].astype(np.int64)
             for name in (*detector.raw, events.format.chip_column)
         )
         low, high = min(low, int(raw_y.min())), max(high, int(raw_y.max()))

@@ -10,7 +10,7 @@ from enum import IntFlag
 import numpy as np
 
 from daxa.errors import DataError
-from daxa.xray.eventlists.frames import to_icrs, to_pixels
+from daxa.xray.eventlists.frames import reach_of, to_pixels
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.exposed_field import Field
 from daxa.xray.imaging.pairing import exposed_seconds
@@ -100,6 +100,9 @@ _UNMEASURED = ("exposure", "exposed", "background", "chance", "rate", "rate_low"
 """What a map of last resort cannot give."""
 
 _WHOLE = 0.9
+_NEARLY = 1e-6
+"""Arcmin: positions so far outside are on the rim."""
+
 _BLOCK = 100_000
 
 
@@ -189,6 +192,8 @@ def _check(field: Field, use: Aperture, count: int) -> None:
         )
     if np.isinf(field.exposure).any():
         raise DataError("exposure", "an exposure map holds infinite seconds", remedy="make it again")
+    if not np.isfinite(np.where(np.asarray(field.exposure) > 0, field.counts, 0)).all():
+        raise DataError("counts", "an image holds no number of counts where it is exposed", remedy="make it again")
     radii = tuple(np.asarray(one, dtype=np.float64) for one in (use.radius, use.inner, use.outer))
     if any(one.shape not in {(), (count,)} for one in radii):
         raise DataError("aperture", f"{count} positions have radii in another number", remedy="give one, or one each")
@@ -206,12 +211,8 @@ def _check(field: Field, use: Aperture, count: int) -> None:
 
 def _within(ra: np.ndarray, dec: np.ndarray, field: Field) -> np.ndarray:
     """Positions within the circle around a field."""
-    ny, nx = field.counts.shape
-    x, y = np.array([nx / 2, 0.5, nx + 0.5, 0.5, nx + 0.5]), np.array([ny / 2, 0.5, 0.5, ny + 0.5, ny + 0.5])
-    corners = to_icrs(header_wcs(field.header), x, y, 1)
-    middle = float(corners[0][0]), float(corners[1][0])
-    reach = _separation(corners[0][1:], corners[1][1:], middle).max()
-    return _separation(ra, dec, middle) <= reach
+    *middle, reach = reach_of(header_wcs(field.header), field.counts.shape)
+    return ~(_separation(ra, dec, (middle[0], middle[1])) > reach * 60.0 + _NEARLY)
 
 
 def _separation(ra: np.ndarray, dec: np.ndarray, other: tuple[float, float]) -> np.ndarray:
@@ -231,7 +232,7 @@ class _Sums:
             return np.cumsum(np.pad(image, ((0, 0), (1, 0))), axis=1)
 
         self.shape = field.counts.shape
-        # Where nothing was seen a count may be undefined; elsewhere it is damage, which shows as NaN.
+        # Where nothing was seen a count may be undefined.
         counts = np.asarray(field.counts, dtype=np.float64)
         self.counts = along(np.where(np.isnan(counts) & (field.exposure <= 0), 0.0, counts))
         self.exposure = along(np.asarray(field.exposure, dtype=np.float64))

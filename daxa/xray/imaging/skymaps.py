@@ -73,7 +73,9 @@ def coverage_moc(exposure: np.ndarray, header: fits.Header, *, least: float = 0.
     found = None
     for dx, dy in ((0.0, 0.0), (-0.25, -0.25), (-0.25, 0.25), (0.25, -0.25), (0.25, 0.25)):
         ra, dec = to_icrs(wcs, columns + dx, rows + dy)
-        part = MOC.from_lonlat(ra * u.deg, dec * u.deg, max_norder=depth)
+        # What an image shows beyond the rim of its projection is no sky.
+        sky = np.isfinite(ra) & np.isfinite(dec)
+        part = MOC.from_lonlat(ra[sky] * u.deg, dec[sky] * u.deg, max_norder=depth)
         found = part if found is None else found.union(part)
     return found
 
@@ -137,6 +139,8 @@ def healpix_map(counts: np.ndarray, exposure: np.ndarray, header: fits.Header, o
             "healpix", f"cells of order {order} are not wider than two pixels", remedy="choose a lower order"
         )
     rows, columns = np.nonzero((np.asarray(counts) != 0) | (seconds > 0))
+    sky = np.isfinite(to_icrs(wcs, columns, rows)).all(axis=0)
+    rows, columns = rows[sky], columns[sky]
     number = np.concatenate(
         [np.empty(0, np.int64)]
         + [

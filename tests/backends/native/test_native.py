@@ -323,6 +323,32 @@ def test_exposures_that_saw_no_sky_are_left_out_by_reason(real_data, tmp_path, c
     assert f"left out PPS/P0404910601M1S001MIEVLI0000.FTZ: {reason}" in log
 
 
+def test_a_list_with_no_event_in_its_good_times_is_left_out(real_data, tmp_path):
+    root = NUSTAR.lay_out(real_data, tmp_path)
+    path = next((root / "fetch/event_cl").iterdir())
+    with fits.open(path) as units:
+        for name in ("START", "STOP"):
+            units["GTI"].data[name] += 3e7
+        units.writeto(tmp_path / "later.fits")
+    path.write_bytes(gzip.compress((tmp_path / "later.fits").read_bytes(), 1, mtime=0))
+    with pytest.raises(DataError, match="none of its 937 events lies in its good times") as caught:
+        run_step(NUSTAR, "events", root)
+    assert caught.value.code == "data.no-exposure"
+
+
+def test_errors_of_a_step_name_the_file(real_data, tmp_path):
+    root = NUSTAR.lay_out(real_data, tmp_path)
+    path = next((root / "fetch/event_cl").iterdir())
+    with_header(path, DEADC="none", RA_PNT="here")
+    with pytest.raises(DataError, match=r"nu30101031002A01_cl\.evt\.gz: card RA_PNT"):
+        run_step(NUSTAR, "events", root)
+    shutil.rmtree(root / "events")
+    with_header(path, RA_PNT=294.9)
+    run_step(NUSTAR, "events", root)
+    with pytest.raises(DataError, match=r"obsid30101031002-.*-events\.fits: card DEADC"):
+        run_step(NUSTAR, "clean", root)
+
+
 def test_short_exposures_are_left_out(real_data, tmp_path):
     root = XMM.lay_out(real_data, tmp_path)
     target, log = run_step(XMM, "events", root, min_ontime="12.5 ks")

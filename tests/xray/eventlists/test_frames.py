@@ -16,6 +16,7 @@ from daxa.xray import coverage_at, find_sources, make_mosaic, mosaic_grid, write
 from daxa.xray.detection.psf import gaussian_psf
 from daxa.xray.eventlists.frames import frame_of, to_icrs, to_pixels
 from daxa.xray.eventlists.regions import parse_regions, region_mask
+from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.exposed_field import Field
 from daxa.xray.imaging.members import ImageMember, sized
 from daxa.xray.imaging.pairing import same_grid
@@ -36,6 +37,21 @@ FRAMES = {
     "ecliptic of 1950": (
         BarycentricMeanEcliptic(equinox="J1950"),
         {"CTYPE1": "ELON-TAN", "CTYPE2": "ELAT-TAN", "RADESYS": "FK5", "EQUINOX": 1950.0},
+    ),
+    "latitude first": (
+        "icrs",
+        {
+            "CTYPE1": "DEC--TAN",
+            "CRVAL1": -1.9,
+            "CDELT1": 4 / 3600,
+            "PC1_1": 0.0,
+            "PC1_2": 1.0,
+            "CTYPE2": "RA---TAN",
+            "CRVAL2": 148.9,
+            "CDELT2": -4 / 3600,
+            "PC2_1": 1.0,
+            "PC2_2": 0.0,
+        },
     ),
 }
 TURNED = ("galactic", "ecliptic")
@@ -77,7 +93,7 @@ def test_pixels_are_those_of_astropy(name):
     # FK5 of 2000 is taken as ICRS: 0.02 arcsec.
     assert SkyCoord(ra, dec, unit="deg").separation(sky).arcsec.max() < 0.03
     np.testing.assert_allclose(np.column_stack(to_pixels(wcs, ra, dec)), np.column_stack((x, y)), atol=1e-6)
-    assert (frame_of(wcs) is None) == (name in {"FK5", "ICRS"})
+    assert (frame_of(wcs) is None) == (name in {"FK5", "ICRS", "latitude first"})
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMES if name != "FK5"])
@@ -167,3 +183,18 @@ def test_an_unknown_frame_is_refused():
     header["RADESYS"] = "GAPPT"
     with pytest.raises(DataError, match="frame"):
         frame_of(WCS(header))
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "A_2_0": 1e-3, "B_ORDER": 2},
+        {"A_ORDER": 2, "A_2_0": 1e-3, "B_ORDER": 2},
+        {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": 1.0, "PV1_4": 0.5, "PV2_1": 1.0},
+    ],
+)
+def test_distortions_are_refused_and_not_left_out(cards):
+    header = header_in("ICRS")
+    header.update(cards)
+    with pytest.raises(DataError, match="distorted"):
+        to_icrs(header_wcs(header), 10.0, 10.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import FK4, FK5, BarycentricMeanEcliptic, Galactic, SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
@@ -88,6 +89,7 @@ RING = 'icrs\nannulus(150,2,100",200")'
     [
         'icrs\ncircle(150,2,200")\n-circle(150,2,100")',
         'icrs\n-circle(150,2,100")\ncircle(150,2,200")',
+        'icrs\ncircle(150,2,200")\n - circle(150,2,100")',
         'icrs; -circle 150 2 100" ; +circle 150 2 200" # text={a;b}',
         'global color=green include=1\nfk5\n-circle(150,2,100") # color=red\ncircle(150,2,200")',
     ],
@@ -121,6 +123,45 @@ def test_circles_of_any_size_are_right_and_other_giants_are_refused():
     assert 0.1 < share < 0.9
     with pytest.raises(NotPossible, match="large"):
         mask_of("icrs\nbox(270,2,260,200,0)")
+
+
+@pytest.mark.parametrize("degrees", [1, 5, 20, 60])
+def test_circles_as_large_as_the_sky_keep_their_radius(degrees):
+    """Their rim crosses the image, whose plane has another scale where their middle is."""
+    middle = HERE.directional_offset_by(40 * u.deg, degrees * u.deg)
+    apart = SkyCoord(*to_icrs(PLANES["ICRS"], *np.indices((SIDE, SIDE))[::-1]), unit="deg").separation(middle).deg
+    place = f"icrs\n{{}}({middle.ra.deg:.9f},{middle.dec.deg:.9f},"
+    assert np.array_equal(mask_of(f"{place.format('circle')}{degrees}d)"), apart < degrees)
+    ring = mask_of(f"{place.format('annulus')}{degrees - 0.05}d,{degrees + 0.05}d)")
+    assert np.array_equal(ring, np.abs(apart - degrees) < 0.05)
+
+
+UNEVEN = {
+    "oblong pixels": plane(cdelt=(-8 / 3600, 4 / 3600)),
+    "skew": plane(pc=((1.0, -0.4), (0.0, 1.0))),
+    "high latitude": plane(kinds=("RA---CAR", "DEC--CAR"), crval=(150.0, 0.0), crpix=(100.5, 100.5 - 60 * 900)),
+    "mirrored": plane(cdelt=(4 / 3600, 4 / 3600)),
+    "latitude first": plane(kinds=("DEC--TAN", "RA---TAN"), crval=(2.0, 150.0), cdelt=(4 / 3600, -4 / 3600)),
+}
+
+
+@pytest.mark.parametrize("image", UNEVEN)
+def test_shapes_are_those_of_the_sky_where_the_plane_is_uneven(image):
+    wcs = UNEVEN[image]
+    ra, dec = to_icrs(wcs, 100.0, 100.0)
+    middle = SkyCoord(ra, dec, unit="deg")
+    here = SkyCoord(*to_icrs(wcs, *np.indices((SIDE, SIDE))[::-1]), unit="deg")
+    east, north = (one.arcsec for one in middle.spherical_offsets_to(here))
+    along, across = -east * np.cos(0.5) + north * np.sin(0.5), east * np.sin(0.5) + north * np.cos(0.5)
+    place = f"{middle.ra.deg:.9f},{middle.dec.deg:.9f}"
+    turned = np.degrees(0.5)
+    for text, expected in (
+        (f'circle({place},121")', middle.separation(here).arcsec < 121),
+        (f'box({place},242",82",{turned})', (np.abs(along) < 121) & (np.abs(across) < 41)),
+        (f'ellipse({place},121",41",{turned})', (along / 121) ** 2 + (across / 41) ** 2 < 1),
+    ):
+        found = mask_of(f"icrs\n{text}", wcs)
+        assert np.count_nonzero(found != expected) <= 0.01 * expected.sum(), text
 
 
 def test_physical_pixels_are_those_of_the_events():
@@ -163,6 +204,8 @@ def test_shapes_without_area_are_passed_over_with_a_word():
         "fk5\ncircle(150,2,",
         "fk5\ncircel(150,2,3)",
         'fk5\n!circle(150,2,60")',
+        'fk5\ncircle(150,2,60",5)',
+        "physical\ncircle(88i,132i,20i)",
         'fk5\ncircle(nan,2,60")',
         "image\nbox(20,20,nan,3,0)",
         "fk5\npolygon(150,2,150.1,2)",

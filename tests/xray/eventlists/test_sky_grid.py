@@ -166,6 +166,7 @@ def test_a_frame_that_is_only_in_the_primary_header_reaches_the_images(tmp_path)
     [
         ({"TCROT3": 30.0}, "TCROT3"),
         ({"TCTYP2": "RA---TAN-SIP", "TCTYP3": "DEC--TAN-SIP"}, "TAN-SIP"),
+        ({"TCTYP2": "RA---TPV", "TCTYP3": "DEC--TPV"}, "RA---TPV"),
         ({"TCTYP2": "HPLN-TAN", "TCTYP3": "HPLT-TAN"}, "HPLN-TAN"),
         ({"TCTYP2": "DETX", "TCTYP3": "DETY"}, "DETX"),
         ({"TP2_2": 1.0, "TC2_2": 1.0}, "matrix"),
@@ -174,6 +175,11 @@ def test_a_frame_that_is_only_in_the_primary_header_reaches_the_images(tmp_path)
         ({"LONP2": 150.0, "LONP3": 180.0}, "LONP"),
         ({"TCUNI2": "furlong"}, "cannot be used"),
         ({"TCTYP2": "RA---XXX", "TCTYP3": "DEC--XXX"}, "cannot be used"),
+        ({"TCTYP3": "GLAT-TAN"}, "name no pair"),
+        ({"TCTYP2": None}, "name no pair"),
+        ({"TCTYP2": None, "TCTYP3": None}, "TCRVL2"),
+        ({"RADE2": "FK4", "RADE3": "FK5"}, "RADE2 and RADE3"),
+        ({"RADECSYS": "FK4", "EQUINOX": 2000.0}, "FK4"),
         ({"RADECSYS": "GAPPT"}, "GAPPT"),
         ({"EQUINOX": 20000.0}, "equinox"),
         ({"TP2_2": 1.0, "TP2_3": 1.0, "TP3_2": 0.0, "TP3_3": 1.0}, "pixels are"),
@@ -264,6 +270,11 @@ def test_a_reference_in_the_primary_header_counts_for_tables_without_one(tmp_pat
         open_events(swift(path, good=bare, primary={"TIMESYS": "TDB"}))
 
 
+def test_the_equinox_of_another_frame_says_nothing_of_the_columns(tmp_path):
+    path = swift(tmp_path / "list.fits", {"EQUINOX": None}, primary={"RADECSYS": "FK4", "EQUINOX": 1950.0})
+    assert (open_events(path).sky.frame, open_events(path).sky.equinox) == ("FK5", 0.0)
+
+
 @pytest.mark.parametrize("alone", ["events", "good"])
 def test_a_zero_in_only_one_table_is_reported(tmp_path, alone):
     cards = {"events": {"TIMEZERO": None}, "good": {"TIMEZERO": None}} | {alone: {"TIMEZERO": 3.5}}
@@ -334,3 +345,73 @@ def test_good_times_of_other_names_hold_for_every_module_of_erosita(tmp_path, na
     assert [*events.gtis] == [1, 2, 5]
     assert all(len(good) and (good == events.gtis[1]).all() for good in events.gtis.values())
     assert any(name in one for one in events.assumptions)
+
+
+def raw_cards(path: Path, **edits: dict[str, object]) -> Path:
+    """Cards of single headers (``primary``, ``events``, ``good``) set or, if None, taken away; not a byte of data."""
+    content, parts = path.read_bytes(), []
+    with fits.open(path) as units:
+        places = [(unit.fileinfo(), edits.get(name, {})) for unit, name in zip(units, NAMES, strict=True)]
+    for place, cards in places:
+        header = fits.Header.fromstring(content[place["hdrLoc"] : place["datLoc"]].decode("ascii"))
+        for key, value in cards.items():
+            header.pop(key, None)
+            if value is not None:
+                header[key] = value
+        parts += [header.tostring().encode("ascii"), content[place["datLoc"] : place["datLoc"] + place["datSpan"]]]
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+NAMES = ("primary", "events", "good")
+NO_UNIT = {"TIMEUNIT": None, "TUNIT1": None, "TUNIT2": None}
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"primary": {"TIMEUNIT": "d"}, "events": {"TIMEUNIT": None, "TUNIT1": None}, "good": NO_UNIT},
+        {"events": {"TIMEUNIT": "d", "TUNIT1": None}, "good": NO_UNIT},
+        {"events": {"TIMEUNIT": None, "TUNIT1": "d"}, "good": NO_UNIT},
+        {"events": {"TUNIT1": "d"}, "good": {"TUNIT1": "d", "TUNIT2": "d"}},
+    ],
+)
+def test_good_times_are_in_the_unit_of_the_events_wherever_it_stands(tmp_path, cards):
+    events = open_events(raw_cards(swift(tmp_path / "list.fits", {"MJDREFI": 40600}, good={"MJDREFI": 40600}), **cards))
+    assert events.times().max() > 86400
+    np.testing.assert_allclose(events.gtis[0], [[0.0, 1000.0 * 86400]])
+
+
+def test_start_and_stop_may_be_in_different_units(tmp_path):
+    path = raw_cards(swift(tmp_path / "list.fits"), good={"TUNIT1": "s", "TUNIT2": "d"})
+    np.testing.assert_allclose(open_events(path).gtis[0], [[0.0, 1000.0 * 86400]])
+
+
+def test_the_reference_may_be_split_over_two_headers(tmp_path):
+    path = swift(tmp_path / "list.fits", {"MJDREFF": None}, good={"MJDREFF": None}, primary={"MJDREFF": 0.25})
+    events = open_events(path)
+    assert (events.clock.day, events.clock.fraction) == (51910, 0.25)
+    cut = standard_cut(events)
+    assert image_header(events, cut, grid_for(events, 4.71462, cut))["DATE-OBS"] == "2001-01-01T06:00:00.000"
+
+
+@pytest.mark.parametrize(
+    ("cards", "code", "word"),
+    [
+        (
+            {"events": {"MJDREFI": None, "MJDREFF": None, "MJDREF": 0}, "good": {"MJDREFI": 0, "MJDREFF": 0.0}},
+            "data.time",
+            "1859",
+        ),
+        ({"events": {"TFORM2": "2A"}}, "data.column-type", "X"),
+        ({"events": {"TFORM3": "2B"}}, "data.column-type", "Y"),
+        ({"good": {"TFORM1": "8A"}}, "data.column-type", "START"),
+        ({"good": {"TTYPE1": "BEGIN"}}, "data.column", "START"),
+        ({"events": {"TIMEZERO": "NaN"}}, "data.card", "TIMEZERO"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_file_and_name(tmp_path, cards, code, word):
+    with pytest.raises(DataError, match=r"list\.fits") as problem:
+        open_events(raw_cards(swift(tmp_path / "list.fits"), **cards))
+    assert problem.value.code == code
+    assert word in problem.value.message

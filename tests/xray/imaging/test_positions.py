@@ -14,12 +14,15 @@ from scipy.stats import poisson
 
 from daxa.errors import DataError
 from daxa.xray.cleaning.cut import Cut, standard_cut
+from daxa.xray.eventlists.frames import to_icrs
 from daxa.xray.eventlists.opening import open_events
+from daxa.xray.eventlists.regions import parse_regions, region_mask
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.exposed_field import Field, read_field
 from daxa.xray.imaging.exposure_map import exposure_map
 from daxa.xray.imaging.image import count_image, grid_for, image_header
 from daxa.xray.imaging.positions import Aperture, Quality, cover_fields, coverage_at
+from daxa.xray.imaging.skymaps import coverage_moc, healpix_map
 from daxa.xray.imaging.upper_limits import chance_of, count_errors, upper_limit
 from daxa.xray.imaging.vignetting import vignetting_for
 from tests.xray.reallists import LISTS
@@ -260,6 +263,34 @@ def test_undefined_exposure_is_none(field):
     for name in rows.dtype.names:
         np.testing.assert_array_equal(rows[name], defined[name])
     assert (rows["flag"][rows["exposure"] == 0] & Quality.OUTSIDE).all()
+
+
+def test_undefined_counts_where_it_is_exposed_are_damage(field):
+    counts = np.where(field.exposure == field.exposure.max(), np.nan, field.counts)
+    with pytest.raises(DataError) as problem:
+        coverage_at(*scattered(field, 3, seed=8), replace(field, counts=counts))
+    assert problem.value.code == "data.counts"
+
+
+WHOLE_SKY = {"RA---CAR": "DEC--CAR", "GLON-AIT": "GLAT-AIT"}
+
+
+@pytest.mark.parametrize("kind", WHOLE_SKY)
+def test_images_of_the_whole_sky_cover_it(kind):
+    """The corners of the one are no sky, those of the other are not its farthest points."""
+    header = fits.Header({"NAXIS": 2, "NAXIS1": 180, "NAXIS2": 90, "CTYPE1": kind, "CTYPE2": WHOLE_SKY[kind]})
+    header.update({"CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 90.5, "CRPIX2": 45.5, "CDELT1": -2.0, "CDELT2": 2.0})
+    whole = Field(np.ones((90, 180), np.int32), np.ones((90, 180)), header, (0.0, 0.0))
+    sky = SkyCoord([10.0, 179.0, 260.0, 30.0], [5.0, -3.0, 50.0, -70.0], unit="deg")
+    found = cover_fields(sky.ra.deg, sky.dec.deg, {"all": whole}, Aperture(radius=9e3, inner=9e3, outer=2e4))["all"]
+    assert found["target"].tolist() == [0, 1, 2, 3]
+    moc = coverage_moc(whole.exposure, header, order=3)
+    assert moc.contains_skycoords(sky).all()
+    cells = healpix_map(whole.counts, whole.exposure, header, 3)
+    assert cells.counts.sum() == np.isfinite(to_icrs(header_wcs(header), *np.indices((90, 180))[::-1])[0]).sum()
+    for place in sky:
+        text = f"icrs\ncircle({place.ra.deg},{place.dec.deg},5)"
+        assert region_mask(parse_regions(text, "a.reg"), (90, 180), header_wcs(header)).any()
 
 
 def test_a_map_of_last_resort_gives_no_limit(products, tmp_path):
