@@ -122,7 +122,7 @@ def screen_bands(
             own = masks.get(band[0], mask)
             key = (band[0], band[0] in masks)
             if key not in levels:
-                levels[key] = find_level(events, cut, band, mask=own, width=width)
+                levels[key] = find_level(events, cut, band, mask=own, width=width, long=band[0] not in masks)
             found.append(find_residual(events, cut, good, band, levels[key], mask=own))
         open_bands = [
             (one.excess, band)
