@@ -273,3 +273,25 @@ def test_gaps_that_cut_all_bins_short_leave_a_list_to_judge(good):
         assert left < 0.1 * 3800 * good
         if method == "histogram":
             assert found.result.kept_fraction > 0.75
+
+
+def test_what_flares_leave_is_cut_beyond_what_a_good_exposure_may_have():
+    """The truth of a list whose flares take half of the time: no band is five percent above it when it is good."""
+    rng = np.random.default_rng(0)
+    shape = np.ones(5 * len(AT))
+    seconds = np.arange(len(shape)) * STEP
+    while np.mean(shape > 1.05) < 0.5:
+        shape += rng.lognormal(0.3, 1) * np.exp(
+            -0.5 * ((seconds - rng.uniform(0, seconds[-1])) / rng.uniform(150, 2000)) ** 2
+        )
+    rates = {HARD: 0.17, BANDS[0][1]: 0.6, (2001, 9999): 0.5}
+    parts = [over_the_field(rng, moments(rng, rate * shape, STEP), channels) for channels, rate in rates.items()]
+    events = event_list(parts, len(shape) * STEP)
+    cut = standard_cut(events)
+    first = screen_flares(events, Cut(cut.rules, cut.gtis, HARD), 100.0)
+    found = screen_bands(events, cut, first.good_times(cut.gtis), [*BANDS, SOFT], soft=SOFT, width=100.0)
+    kept = longest(found.gtis) / longest(cut.gtis)
+    assert final_status(first.result.status, found, kept) == "Good"
+    assert kept > 0.45
+    time = gti.covered(found.gtis[1], START + STEP * np.arange(len(shape) + 1))
+    assert (shape * time).sum() / time.sum() < 1.05
