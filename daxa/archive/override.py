@@ -87,12 +87,16 @@ def _read_value(text: str) -> Any:
 
     >>> _read_value("2.5"), _read_value("17.4 arcsec"), _read_value('["0.5-2.0 keV"]'), _read_value("true")
     (2.5, '17.4 arcsec', ['0.5-2.0 keV'], True)
+    >>> _read_value("0x10")
+    '0x10'
     """
     try:
         tables = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text.strip()
     plain = tables.keys() == {"value"} and isinstance(tables["value"], bool | int | float | str | list)
+    # A mask of bits is a text: as a number nobody would recognise it.
+    plain = plain and not text.strip().startswith("0x")
     return tables["value"] if plain else text.strip()
 
 

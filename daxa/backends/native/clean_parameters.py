@@ -80,7 +80,8 @@ def _as_patterns(text: str) -> str:
 def _as_flags(text: str) -> str:
     from daxa.xray.cleaning.ownscreening import check_flags
 
-    return check_flags(text)
+    # TOML reads a mask without quotation marks as a number.
+    return check_flags(f"{int(text):#x}" if text.isdecimal() and len(text) < 20 else text)
 
 
 def _as_expression(text: str) -> str:

@@ -2,8 +2,8 @@
 
 The highest energies show flares of energetic particles best, and miss those of soft protons.
 After a screen there, a second one looks at softer energies, as SAS's espfilt does (2.5-8.5 keV),
-and then at every band in which more than `MOST_LEFT` is left, with narrower limits each time,
-until all are clean or a fifth of the time would not be left.
+and then at every band in which more than `MOST_LEFT` is left (or, where flares were cut, more than
+is aimed at), with narrower limits each time, until all are clean or a fifth of the time would not be left.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ __all__ = ["LEAST_KEPT", "BandPass", "BandScreen", "final_status", "screen_bands
 
 LEAST_KEPT = 0.2
 """Share of the archive's good time that must be left: with less, quiescence cannot be defined."""
+
+_AIM, _BY_CHANCE = 0.03, 2.0
+"""Excess down to which a band with flares is screened, where it exceeds so many standard errors.
+
+It is less than what a good exposure may have, since the quiescent rate that is found lies above the true
+one by up to 3 % where flares are many."""
+
+_STEADY = 0.9
+"""Share of the good time that is left where there are no flares to speak of."""
 
 _TOGETHER = 16
 _NARROWER = (1.0, 2 / 3, 1 / 2)
@@ -122,16 +131,23 @@ def screen_bands(
             own = masks.get(band[0], mask)
             key = (band[0], band[0] in masks)
             if key not in levels:
-                levels[key] = find_level(events, cut, band, mask=own, width=width)
+                levels[key] = find_level(events, cut, band, mask=own, width=width, long=band[0] not in masks)
             found.append(find_residual(events, cut, good, band, levels[key], mask=own))
+        flaring = _longest(good) < _STEADY * _longest(cut.gtis)
         open_bands = [
             (one.excess, band)
             for one, band in zip(found, bands, strict=True)
-            if soft is not None and not one.is_low and tried.get(band[0], 0) < len(_NARROWER)
+            if soft is not None
+            and (not one.is_low or (flaring and _exceeds_aim(one) and band[0] not in masks))
+            and tried.get(band[0], 0) < len(_NARROWER)
         ]
         if not open_bands:
             return BandScreen(good, tuple(passes), tuple(found))
         look(max(open_bands)[1])
+
+
+def _exceeds_aim(one: FlareResidual) -> bool:
+    return one.excess > _AIM and one.excess > _BY_CHANCE * one.error
 
 
 def final_status(first: FlareStatus, screen: BandScreen, kept: float) -> FlareStatus:

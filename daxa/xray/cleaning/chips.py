@@ -26,6 +26,9 @@ from daxa.xray.telescopes.registry import camera_of
 
 __all__ = ["ChipState", "anomalous_chips", "chips_for", "parse_chips", "state_cards"]
 
+_SURE, _MOST_ERRORS = 0.25, 2.0
+"""Relative error of the hardness up to which the state is what it says, and errors by which it must be clear beyond."""
+
 _PART = re.compile(r"(?:([A-Za-z0-9]{1,16}):)?([0-9,\-]+)", re.ASCII)
 
 
@@ -40,7 +43,8 @@ class ChipState:
     ratio, error
         Hardness and its standard error; NaN where there are no counts in one of the bands.
     state
-        ``G`` good, ``I`` intermediate, ``B`` bad below 1 keV, ``U`` unknown, ``O`` off.
+        ``G`` good, ``I`` intermediate, ``B`` bad below 1 keV, ``O`` off; ``U`` unknown, also where the counts
+        are so few that chance may have made another state of it.
     """
 
     chip: int
@@ -89,6 +93,10 @@ def _state(chip: int, limits: tuple[float, float] | None, hard: int, soft: int, 
     ratio = hard / soft
     error = ratio * math.sqrt(1 / hard + 1 / soft)
     if limits is None:
+        return ChipState(chip, ratio, error, "U")
+    # The ratio of small numbers is skew: its logarithm has the error that is meant.
+    factor = math.exp(_MOST_ERRORS * error / ratio)
+    if error > _SURE * ratio and limits[0] / factor <= ratio <= limits[1] * factor:
         return ChipState(chip, ratio, error, "U")
     return ChipState(chip, ratio, error, "B" if ratio < limits[0] else "G" if ratio > limits[1] else "I")
 

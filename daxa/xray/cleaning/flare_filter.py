@@ -17,7 +17,15 @@ import numpy as np
 
 from daxa.errors import ConfigError
 from daxa.xray.cleaning.lightcurve import LightCurve
-from daxa.xray.cleaning.quiescent import STEADY, QuiescentRate, deviations, excess_over, find_quiescent, find_sustained
+from daxa.xray.cleaning.quiescent import (
+    STEADY,
+    QuiescentRate,
+    deviations,
+    excess_over,
+    find_quiescent,
+    find_sustained,
+    usual_seconds,
+)
 from daxa.xray.cleaning.residual import MOST_LEFT
 from daxa.xray.eventlists.gti import normalise
 
@@ -273,7 +281,7 @@ def _below(counts: np.ndarray, seconds: np.ndarray, threshold: float) -> tuple[n
 
 
 def _clipped(counts: np.ndarray, seconds: np.ndarray, width: float, sigma: float) -> tuple[np.ndarray, float, float]:
-    judged = seconds >= 0.5 * width
+    judged = seconds >= 0.5 * usual_seconds(seconds, width)
     rates = np.divide(counts, seconds, out=np.zeros(len(counts)), where=seconds > 0)
     kept = judged
     while True:
@@ -287,7 +295,7 @@ def _clipped(counts: np.ndarray, seconds: np.ndarray, width: float, sigma: float
 
 
 def _about_mean(counts: np.ndarray, seconds: np.ndarray, width: float, scale: float) -> tuple[np.ndarray, float, float]:
-    usable = (seconds >= 0.1 * width) & (counts > 0)
+    usable = (seconds >= 0.1 * usual_seconds(seconds, width)) & (counts > 0)
     rates = np.divide(counts, seconds, out=np.zeros(len(counts)), where=seconds > 0)
     mean = float(counts[usable].sum() / seconds[usable].sum())
     near = usable & (np.abs(rates - mean) <= 3 * np.sqrt(mean / width))

@@ -17,6 +17,7 @@ from astropy.io import fits
 from daxa.xray.cleaning.flare_filter import FlareResult
 from daxa.xray.cleaning.flarescreen import FlareScreen
 from daxa.xray.cleaning.lightcurve import LightCurve, gti_table, rate_tables
+from daxa.xray.cleaning.quiescent import usual_seconds
 from daxa.xray.drawing import picture, plain_text
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class RateHistogram:
         Shape (n + 1,), count/s; the last bin also holds all rates above it.
     bins, kept
         Time bins with such a rate, and those of them that are kept, shape (n,).  Only
-        time bins with good time for half of their length count.
+        time bins with good time for half of a usual one count.
     quiescent
         The number that the quiescent Gaussian expects, shape (n,); NaN where there is none.
     """
@@ -68,7 +69,7 @@ def rate_histogram(curve: LightCurve, result: FlareResult) -> RateHistogram:
     >>> int(histogram.bins.sum()), bool(abs(histogram.quiescent.sum() - 200) < 20)
     (200, True)
     """
-    full = curve.exposure >= 0.5 * curve.width
+    full = curve.exposure >= 0.5 * usual_seconds(curve.exposure, curve.width)
     rates = curve.rate[full]
     top = float(rates.max()) if len(rates) else 1.0
     if np.isfinite(result.sigma) and result.sigma > 0:
@@ -174,7 +175,7 @@ def write_flare_picture(path: Path, screen: FlareScreen, *, title: str, subtitle
         Texts above; by default the subtitle gives the numbers of the result.
     """
     curve, result = screen.curve, screen.result
-    seen = curve.exposure >= 0.1 * curve.width
+    seen = curve.exposure >= 0.1 * usual_seconds(curve.exposure, curve.width)
     top = float(np.quantile(curve.rate[seen], 0.98)) if seen.any() else 1.0
     top = 1.15 * max(top, result.hi if np.isfinite(result.hi) else 0.0, 1e-9)
     with picture(path, 9.6, 4.4) as figure:

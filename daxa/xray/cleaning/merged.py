@@ -222,8 +222,9 @@ def merge_events(
 
     Notes
     -----
-    A pixel that was bad in one part counts as bad in all: for an exact exposure map add the
-    maps of the parts (`daxa.xray.imaging.mosaicking.make_mosaic`).
+    A pixel that was bad in some parts only has the time of these in its table (TIME, TIME_STOP), so that
+    exposure maps count it in the others.  Where parts alternate in time, it counts as bad in all: for an
+    exact exposure map add the maps of the parts (`daxa.xray.imaging.mosaicking.make_mosaic`).
     """
     lists = [events for events, _ in parts]
     check_mergeable(lists)
@@ -260,6 +261,9 @@ def _join(path: Path, parts: Sequence[tuple[EventList, Cut]]) -> None:
             header, body = _widened(table.header, lists), rows[order]
         else:
             header, body = table.header.copy(), _rows_of_all(table, lists)
+            for number, name in enumerate(column_names(body)[table.header["TFIELDS"] :], table.header["TFIELDS"] + 1):
+                header.update({"NAXIS1": body.dtype.itemsize, "TFIELDS": number})
+                header.update({f"TTYPE{number}": name, f"TFORM{number}": "D", f"TUNIT{number}": "s"})
         header["NAXIS2"] = len(body)
         units.append(_unit(header, body))
     with path.open("xb") as out:
@@ -298,11 +302,43 @@ def _rows_of_all(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
             f"the tables {table.name} of observation {lists[0].obs_id} have different columns",
             remedy="process its exposures one by one",
         )
-    joined = np.concatenate(all_rows).astype(own.dtype)
     if table.name.startswith("BADPIX"):
-        _, first = np.unique(np.frombuffer(joined.tobytes(), f"V{own.dtype.itemsize}"), return_index=True)
+        return _bad_pixels(table, lists)
+    return np.concatenate(all_rows).astype(own.dtype)
+
+
+def _bad_pixels(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
+    """Each bad pixel once, or where parts differ, with the time of those in which it was bad."""
+    own = table.rows().dtype
+    parts = [(events, found) for events in lists if (found := events.find_table(table.name, table.version))]
+    joined = np.concatenate([found.rows() for _, found in parts]).astype(own)
+    _, first, which = np.unique(
+        np.frombuffer(joined.tobytes(), f"V{own.itemsize}"), return_index=True, return_inverse=True
+    )
+    numbers = np.concatenate([np.full(len(found.rows()), part) for part, (_, found) in enumerate(parts)])
+    seen = np.zeros((len(first), len(parts)), dtype=bool)
+    seen[which.ravel(), numbers] = True
+    spans = np.array([_span(events) for events, _ in parts])
+    order = spans[np.argsort(spans[:, 0])]
+    timed = {name.upper() for name in column_names(own)} & {"TIME", "TIME_STOP"}
+    if seen.all() or timed or (order[1:, 0] < order[:-1, 1]).any():
         return joined[np.sort(first)]
-    return joined
+    wide = np.dtype([*((name, own[name]) for name in own.names or ()), ("TIME", ">f8"), ("TIME_STOP", ">f8")])
+    always = seen.all(axis=1)
+    pairs = [(int(row), np.full(2, np.nan)) for row in np.flatnonzero(always)]
+    pairs += [(int(row), spans[part]) for row, part in np.argwhere(seen & ~always[:, None])]
+    rows = np.zeros(len(pairs), wide)
+    for place, (row, (start, stop)) in enumerate(sorted(pairs, key=lambda one: (first[one[0]], one[1][0]))):
+        for name in own.names or ():
+            rows[name][place] = joined[name][first[row]]
+        rows["TIME"][place], rows["TIME_STOP"][place] = start, stop
+    return rows
+
+
+def _span(events: EventList) -> tuple[float, float]:
+    """From the first good time of a part to its last, s."""
+    edges = np.concatenate([np.empty(0), *(good.ravel() for good in events.gtis.values())])
+    return (float(edges.min()), float(edges.max())) if len(edges) else (0.0, 0.0)
 
 
 def _widened(header: fits.Header, lists: Sequence[EventList]) -> fits.Header:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-__all__ = ["STEADY", "QuiescentRate", "deviations", "excess_over", "find_quiescent", "find_sustained"]
+__all__ = [
+    "STEADY",
+    "QuiescentRate",
+    "deviations",
+    "excess_over",
+    "find_quiescent",
+    "find_sustained",
+    "usual_seconds",
+]
 
 _LEAST_COUNTS = 100
 _LEAST_BINS = 10
@@ -35,6 +43,8 @@ _MOST_SUSTAINED = 8
 """Counts of the windows in which a sustained level is looked for, and the least number of them in a curve."""
 _CHANCE_ABOVE = 1.5
 """Standard deviations above a sustained level up to which a window belongs to it."""
+_WAVES, _SURELY = 0.015, 2.0
+"""By what share the level of longer windows waves, and how many standard errors lower it must be to count."""
 # Mean and standard deviation of a Gaussian cut at -3 and +1 sigma, in units of sigma.
 _CUT_MEAN = -0.282786
 _CUT_SIGMA = 0.784947
@@ -87,7 +97,7 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
     ----------
     counts, seconds
         Counts and good seconds of the bins, shape (n,).  Bins with good time for less
-        than half of their length do not count.
+        than half of that of a usual bin (`usual_seconds`) do not count.
     width
         Length of a bin, s.
 
@@ -105,8 +115,7 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
     >>> round(found.rate, 2), found.intrinsic == STEADY
     (0.4, True)
     """
-    full = np.asarray(seconds, float) >= 0.5 * width
-    counts, seconds = np.asarray(counts, float)[full], np.asarray(seconds, float)[full]
+    counts, seconds = _full(counts, seconds, width)
     if len(counts) < _LEAST_BINS or counts.sum() < _LEAST_COUNTS:
         return None
     cell = _cell(counts, width)
@@ -119,7 +128,9 @@ def find_quiescent(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
     return _fit(counts, seconds, mode)
 
 
-def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> QuiescentRate | None:
+def find_sustained(
+    counts: np.ndarray, seconds: np.ndarray, width: float, *, long: bool = False
+) -> QuiescentRate | None:
     """The lowest rate that a light curve holds for a while: quiescence where little of the time is quiet.
 
     The mode of a histogram gives quiescence where most of the time is quiet.  Where flares go
@@ -133,6 +144,10 @@ def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
     ----------
     counts, seconds, width
         As for `find_quiescent`; bins that follow each other in good time are neighbours.
+    long
+        Also look in windows that are twice as long each time, up to an eighth of the curve.  They show
+        flares of some percent that last, which no short window can distinguish from chance.  Where the
+        level of such windows is lower by more than twice its standard error, it counts.
 
     Returns
     -------
@@ -148,22 +163,58 @@ def find_sustained(counts: np.ndarray, seconds: np.ndarray, width: float) -> Qui
     >>> bool(abs(found.rate - 0.4) < 0.01)
     True
     """
-    full = np.asarray(seconds, float) >= 0.5 * width
-    counts, seconds = np.asarray(counts, float)[full], np.asarray(seconds, float)[full]
+    counts, seconds = _full(counts, seconds, width)
     if len(counts) < _LEAST_BINS or counts.sum() < _LEAST_COUNTS:
         return None
-    n = _window(counts)
-    within, during = _sliding(counts, n), _sliding(seconds, n)
-    rate = float((within / during).min())
-    if rate * float(np.mean(during)) < _LEAST_PER_CELL:
+    n, longest = _window(counts), max(len(counts) // _MOST_SUSTAINED, 1) if long else 0
+    found = _level(_sliding(counts, n), _sliding(seconds, n), n, STEADY)
+    while n < longest:
+        n = min(2 * n, longest)
+        other = _level(_sliding(counts, n), _sliding(seconds, n), n, _WAVES)
+        if found and other and other.rate * (1 + _SURELY * other.error) < found.rate:
+            found = other
+    return found
+
+
+def _level(counts: np.ndarray, seconds: np.ndarray, n: int, waves: float) -> QuiescentRate | None:
+    """The lowest level of windows of `n` bins, whose counts and seconds are given; None where counts are too few."""
+    rate = float((counts / seconds).min())
+    if rate * float(np.mean(seconds)) < _LEAST_PER_CELL:
         return None
     for _ in range(100):
-        belongs = deviations(within, rate * during, STEADY) <= _CHANCE_ABOVE
-        before, rate = rate, float(within[belongs].sum() / during[belongs].sum())
+        belongs = deviations(counts, rate * seconds, waves) <= _CHANCE_ABOVE
+        before, rate = rate, float(counts[belongs].sum() / seconds[belongs].sum())
         if abs(rate - before) <= 1e-9 * before:
             break
-    used = rate * float(during[belongs].sum()) / n
+    used = rate * float(seconds[belongs].sum()) / n
     return QuiescentRate(rate, STEADY, 1 / np.sqrt(max(used, 1.0)))
+
+
+def usual_seconds(seconds: np.ndarray, width: float) -> float:
+    """Good seconds of a usual bin: its length, or less where gaps cut most of the good time short.
+
+    Parameters
+    ----------
+    seconds
+        Good seconds of the bins, shape (n,).
+    width
+        Length of a bin, s.
+
+    Examples
+    --------
+    >>> usual_seconds(np.array([100.0, 100.0, 30.0]), 100.0), usual_seconds(np.full(9, 30.0), 100.0)
+    (100.0, 30.0)
+    """
+    ordered = np.sort(np.asarray(seconds, float))
+    passed = np.cumsum(ordered)
+    return min(width, float(ordered[np.searchsorted(passed, passed[-1] / 2)])) if len(ordered) else width
+
+
+def _full(counts: np.ndarray, seconds: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """The bins with good time for half of that of a usual one."""
+    counts, seconds = np.asarray(counts, float), np.asarray(seconds, float)
+    full = (seconds >= 0.5 * usual_seconds(seconds, width)) & (seconds > 0)
+    return counts[full], seconds[full]
 
 
 def _window(counts: np.ndarray) -> int:

@@ -61,7 +61,7 @@ Band = tuple[tuple[float, float], tuple[int, int]]
 
 
 def find_level(
-    events: EventList, cut: Cut, band: Band, *, mask: SourceMask | None, width: float
+    events: EventList, cut: Cut, band: Band, *, mask: SourceMask | None, width: float, long: bool = True
 ) -> QuiescentRate | None:
     """The quiescent rate of a band, sources apart; None where there are too few counts.
 
@@ -77,8 +77,10 @@ def find_level(
         Where the sources are; None for the whole field.
     width
         Bin of the light curve, s.
+    long
+        Whether weak flares that last count (`find_sustained`); so do the wings of a source that varies slowly.
     """
-    return find_sustained(*_curve(events, Cut(cut.rules, cut.gtis, band[1]), mask, width), width)
+    return find_sustained(*_curve(events, Cut(cut.rules, cut.gtis, band[1]), mask, width), width, long=long)
 
 
 def find_residual(
@@ -123,7 +125,7 @@ def residual_in(events: EventList, cut: Cut, band: tuple[float, float], width: f
         placed = place_events(events, cut, grid)
         mask = SourceMask(grid, find_mask(placed.image(), placed.field), placed.field)
     curve = _curve(events, cut, mask, width)
-    quiescent = find_sustained(*curve, width)
+    quiescent = find_sustained(*curve, width, long=True)
     counts, seconds = (float(one.sum()) for one in curve)
     return _residual(band, counts, seconds, quiescent)
 

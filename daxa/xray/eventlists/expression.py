@@ -258,7 +258,8 @@ def bind_expression(expression: Expression, events: EventList) -> tuple[Rule | E
         Of `parse_expression`.
     events
         The list, whose columns decide what the numbers mean: of a whole-number column ``> 2`` is 3 and
-        more.  A null value (TNULLn, NaN) fulfils no test.
+        more, of one in single precision 0.1 is the nearest number that it can hold.  A null value
+        (TNULLn, NaN) fulfils no test.
 
     Raises
     ------
@@ -294,7 +295,7 @@ def _bound(way: tuple[_Test, ...], events: EventList) -> tuple[Rule, ...]:
             continue
         if bits or dtype.kind not in "iuf":
             raise _unusable(events, f"{name} holds no numbers{': test its bits' if bits else ''}")
-        allowed = [limits for one in test.ranges if (limits := _limits(*one, whole=dtype.kind in "iu"))]
+        allowed = [limits for one in test.ranges if (limits := _limits(*one, dtype))]
         before = found.get((name, "ranges"))
         ranges = _common(ranges_of(before) if before else _known(name, dtype, events), allowed)
         if not ranges:
@@ -337,18 +338,27 @@ def _known(name: str, dtype: np.dtype, events: EventList) -> tuple[Range, ...]:
 
 
 def _limits(
-    first: float | None, without_first: bool, last: float | None, without_last: bool, *, whole: bool
+    first: float | None, without_first: bool, last: float | None, without_last: bool, dtype: np.dtype
 ) -> Range | None:
-    """The closed range of values that a test allows; None where there is none."""
+    """The closed range of values that a test allows; None where there is none, or a column of the type has none."""
     low: float | None
     high: float | None
-    if whole:
+    if dtype.kind in "iu":
         low = None if first is None else math.floor(first) + 1 if without_first else math.ceil(first)
         high = None if last is None else math.ceil(last) - 1 if without_last else math.floor(last)
+        limits = np.iinfo(dtype)
+        if (low is not None and low > limits.max) or (high is not None and high < limits.min):
+            return None
     else:
+        first, last = (None if one is None else _rounded(one, dtype) for one in (first, last))
         low = math.nextafter(first, math.inf) if without_first and first is not None else first
         high = math.nextafter(last, -math.inf) if without_last and last is not None else last
     return None if low is not None and high is not None and low > high else (low, high)
+
+
+def _rounded(value: float, dtype: np.dtype) -> float:
+    """The number that a column of this type holds where people read `value`: 0.1 is another one in 4 bytes."""
+    return float(dtype.type(value))
 
 
 def _common(one: tuple[Range, ...], other: list[Range]) -> tuple[Range, ...]:

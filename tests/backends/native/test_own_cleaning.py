@@ -168,6 +168,12 @@ def faults(**clean):
     ("clean", "wrong"),
     [
         ({"patterns": "0-4", "flags": "0x1", "expression": "PI > 300", "chips": "1-7", "energy": "0.3-8 keV"}, None),
+        ({"patterns": 0, "flags": 0x766BA000, "chips": 1}, None),
+        ({"patterns": 0.0, "flags": float(0x766BA000)}, None),
+        ({"patterns": 0.5}, "patterns"),
+        ({"patterns": float("inf")}, "patterns"),
+        ({"patterns": True}, "patterns"),
+        ({"flags": -1}, "flags"),
         ({"patterns": "singles"}, "patterns"),
         ({"flags": "0x"}, "flags"),
         ({"expression": "PI >"}, "expression"),

@@ -24,6 +24,12 @@ def test_defaults_come_from_the_mission():
     assert images.pixel == 1.968
 
 
+def test_a_number_without_quotation_marks_is_read_as_the_text_that_it_stands_for():
+    """As TOML, and so `--set clean.flags=0x766ba000`, has them."""
+    read = read_clean(task("xmm", "clean", patterns=0, flags=0x766BA000, chips=7))
+    assert (read.patterns, read.flags, read.chips) == ("0", "0x766ba000", "7")
+
+
 @pytest.mark.parametrize("text", ["0.5-2.0 keV", "0.5-2 keV", "500-2000 eV", "5e-1-2.0e0 keV", "0.5 - 2.0 keV"])
 def test_a_band_in_any_spelling_is_one_band(text):
     assert read_images(task("xmm", "images", bands=[text])).bands == ((0.5, 2.0),)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from daxa.errors import DataError, NotPossible
 from daxa.xray.cleaning.cleaned import write_clean_events
@@ -18,6 +19,8 @@ from daxa.xray.cleaning.merged import check_mergeable, identity_of, merge_events
 from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.opening import open_events
+from daxa.xray.imaging.exposure_map import exposure_map
+from daxa.xray.imaging.image import ImageGrid
 from tests.xray.reallists import LISTS
 
 
@@ -151,6 +154,41 @@ def test_bad_pixels_that_only_the_second_list_names_are_kept(real_data, tmp_path
     first = replace(first, tables=tuple(one for one in first.tables if one.name != "BADPIX03"))
     merged = merge_events(tmp_path / "m.fits", [(first, early), (with_cut(events, late), late)], {})
     assert merged.find_table("BADPIX03").rows().tobytes() == events.find_table("BADPIX03").rows().tobytes()
+
+
+def test_a_pixel_that_was_bad_in_one_part_is_bad_for_its_time(real_data, tmp_path):
+    """The map of the whole is the sum of the maps of its parts."""
+    events = open_events(real_data / LISTS["xmm-0404910601-m1"].path)
+    parts = []
+    for number, cut in enumerate(halves(events)):
+        whole, path = tmp_path / f"whole{number}.fits", tmp_path / f"part{number}.fits"
+        write_clean_events(whole, events, cut, {})
+        with fits.open(whole) as units:
+            for unit in units[1:]:
+                if unit.name.startswith("EXPOSU"):
+                    start, stop = (
+                        extreme([good.ravel() for good in cut.gtis.values()]) for extreme in (np.min, np.max)
+                    )
+                    unit.data = unit.data[(unit.data["TIME"] > start) & (unit.data["TIME"] < stop)]
+            if number:
+                bad = units["BADPIX01"]
+                bad.data = bad.data[: len(bad.data) // 2]
+                extra = bad.data[:1].copy()
+                extra["RAWX"], extra["RAWY"], extra["YEXTENT"] = 300, 1, 600
+                bad.data = np.concatenate([bad.data, extra]).view(fits.FITS_rec)
+            units.writeto(path)
+        one = open_events(path)
+        parts.append((one, Cut((), one.gtis)))
+    merged = merge_events(tmp_path / "merged.fits", parts, {})
+    assert len(merged.find_table("BADPIX01").rows()) > len(events.find_table("BADPIX01").rows())
+    grid = ImageGrid(12001, 12001, 348, 80, 80)
+    maps = [exposure_map(one, standard_cut(one), grid)[0].astype(float) for one, _ in [*parts, (merged, None)]]
+    assert maps[2].sum() == pytest.approx(maps[0].sum() + maps[1].sum(), rel=1e-3)
+    np.testing.assert_allclose(maps[2], maps[0] + maps[1], atol=0.02 * maps[2].max())
+    program = shutil.which("fitsverify")
+    if program:
+        found = subprocess.run([program, "-e", merged.path], capture_output=True, text=True, check=False)
+        assert "and 0 error" in found.stdout, found.stdout
 
 
 def test_other_chips_cameras_and_observations_are_refused(real_data):

@@ -237,3 +237,61 @@ def test_an_image_whose_band_was_measured_is_good_though_another_band_was_not(ca
         header["FLREX1"], header["FLRER1"] = excess, 0.01
     exposure = SimpleNamespace(events=SimpleNamespace(header=header), say=[].append)
     assert left_in_band(exposure, None, (0.5, 2.0))["FLARESTA"][0] == status
+
+
+@pytest.mark.parametrize(("step", "left"), [(0.12, 0.06), (0.08, 0.04)])
+def test_a_weak_flare_that_lasts_for_half_of_the_time_is_measured(step, left):
+    """No window of a few hundred counts can distinguish it from chance."""
+    rng = np.random.default_rng(3)
+    expected = np.full(500, 120.0)
+    expected[250:] *= 1 + step
+    short, long = [], []
+    for _ in range(10):
+        curve = rng.poisson(expected), np.full(500, 100.0), 100.0
+        mean = curve[0].sum() / curve[1].sum()
+        short.append(mean / find_sustained(*curve).rate - 1)
+        long.append(mean / find_sustained(*curve, long=True).rate - 1)
+    assert np.mean(long) == pytest.approx(left, abs=0.01)
+    assert np.mean(short) < left - 0.01
+    # A quiet curve has no lower level.
+    quiet = rng.poisson(120.0, 500), np.full(500, 100.0), 100.0
+    assert find_sustained(*quiet, long=True) == find_sustained(*quiet)
+
+
+@pytest.mark.parametrize("good", [0.9, 0.3, 0.05])
+def test_gaps_that_cut_all_bins_short_leave_a_list_to_judge(good):
+    rng = np.random.default_rng(4)
+    rates = np.where((AT >= 6000) & (AT < 10_000), 12.0, 3.0)
+    events = event_list([over_the_field(rng, moments(rng, rates, STEP), SOFT[1])], SECONDS)
+    starts = START + np.arange(0, SECONDS, 68.0)
+    gtis = {1: np.column_stack([starts, starts + 68.0 * good])}
+    cut = Cut(standard_cut(events).rules, gtis, SOFT[1])
+    for method, options in (("histogram", {}), ("clip", {"sigma": 1.5}), ("scale", {"scale": 1.3})):
+        found = screen_flares(events, cut, 100.0, method=method, **options)
+        assert found.result.status != "Sparse"
+        left = total(gti.intersect(found.good_times(gtis)[1], [(START + 6100, START + 9900)]))
+        assert left < 0.1 * 3800 * good
+        if method == "histogram":
+            assert found.result.kept_fraction > 0.75
+
+
+def test_what_flares_leave_is_cut_beyond_what_a_good_exposure_may_have():
+    """The truth of a list whose flares take half of the time: no band is five percent above it when it is good."""
+    rng = np.random.default_rng(5)
+    shape = np.ones(5 * len(AT))
+    seconds = np.arange(len(shape)) * STEP
+    while np.mean(shape > 1.05) < 0.5:
+        shape += rng.lognormal(0.3, 1) * np.exp(
+            -0.5 * ((seconds - rng.uniform(0, seconds[-1])) / rng.uniform(150, 2000)) ** 2
+        )
+    rates = {HARD: 0.17, BANDS[0][1]: 0.6, (2001, 9999): 0.5}
+    parts = [over_the_field(rng, moments(rng, rate * shape, STEP), channels) for channels, rate in rates.items()]
+    events = event_list(parts, len(shape) * STEP)
+    cut = standard_cut(events)
+    first = screen_flares(events, Cut(cut.rules, cut.gtis, HARD), 100.0)
+    found = screen_bands(events, cut, first.good_times(cut.gtis), [*BANDS, SOFT], soft=SOFT, width=100.0)
+    kept = longest(found.gtis) / longest(cut.gtis)
+    assert final_status(first.result.status, found, kept) == "Good"
+    assert kept > 0.45
+    time = gti.covered(found.gtis[1], START + STEP * np.arange(len(shape) + 1))
+    assert (shape * time).sum() / time.sum() < 1.05

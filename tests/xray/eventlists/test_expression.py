@@ -72,9 +72,22 @@ def test_the_events_are_those_that_numpy_and_cfitsio_keep(mos, text):
                 assert np.array_equal(source["EVENTS"].where(words), np.flatnonzero(kept))
 
 
-def test_real_columns_are_compared_in_double_precision(acis):
-    energy = acis.rows["energy"]
+def test_real_columns_are_compared_with_the_numbers_that_they_can_hold(acis):
+    rows = acis.rows.copy()
+    rows["energy"][:3] = 0.1, 0.7, -1e18
+    acis, energy = replace(acis, rows=rows), rows["energy"]
     value = float(energy[100])
+    # In four bytes 0.1 is more than in eight, and 0.7 is less.
+    for number in ("0.1", "0.7", "-1e18"):
+        single = np.float32(number)
+        for text, expected in (
+            (f"energy == {number}", energy == single),
+            (f"energy <= {number}", energy <= single),
+            (f"energy < {number}", energy < single),
+            (f"energy >= {number}", energy >= single),
+            (f"energy in [:{number}] || ccd_id == 6", (energy <= single) | (rows["ccd_id"] == 6)),
+        ):
+            assert np.array_equal(rules_mask(bind_expression(parse_expression(text), acis), rows), expected), text
     for text, expected in (
         (f"energy > {value!r}", energy > value),
         (f"energy >= {value!r}", energy >= value),
@@ -138,6 +151,8 @@ def test_any_text_is_an_expression_or_refused(text):
         ("PATERN < 5", "did you mean PATTERN"),
         ("PI > 5 && PI < 3", "no value of PI"),
         ("PI == 5.5", "no value of PI"),
+        ("FLAG == 0xffffffff", "no value of FLAG"),
+        ("PATTERN < 0 || PI < -40000", "no value of PATTERN"),
         ("(FLAG & 0x100000000) == 0", "has no 33 bits"),
         ("((FLAG & 1) == 0 && FLAG < 9) || PI > 3", "cannot distinguish"),
     ],
