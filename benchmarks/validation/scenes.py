@@ -14,6 +14,7 @@ __all__ = [
     "acis_populated",
     "beside_gaps",
     "cluster_alone",
+    "cluster_on_gap",
     "empty",
     "in_pairs",
     "near_cluster",
@@ -79,6 +80,16 @@ def cluster_alone(seed: int, camera: str = "M1") -> Field:
     return Field(_name(3, seed), 2000 + seed, camera, clusters=(_cluster(np.random.default_rng([13, seed])),))
 
 
+def cluster_on_gap(seed: int, camera: str = "M1") -> Field:
+    """A cluster of 3,000 to 100,000 counts whose centre lies within 20 arcsec of the middle of a gap."""
+    rng = np.random.default_rng([18, seed, _OFFSET[camera]])
+    [place] = _spread_out(rng, 1, lambda: _by_gap(rng, CAMERAS[camera], 20.0, 0.5), (60.0, 400.0))
+    cluster = Cluster(
+        place.detx, place.dety, counts=_draw(rng, 3e3, 1e5), core=_draw(rng, 25.0, 80.0), beta=rng.uniform(0.55, 0.75)
+    )
+    return Field(_name(8, seed), 8000 + seed, camera, clusters=(cluster,))
+
+
 def near_cluster(seed: int, camera: str = "M1") -> Field:
     """A cluster, four point sources 0.8 to 2 arcmin from its centre, and 12 farther out."""
     rng = np.random.default_rng([14, seed])
@@ -99,26 +110,28 @@ def near_cluster(seed: int, camera: str = "M1") -> Field:
     return Field(_name(4, seed), 3000 + seed, camera, points, (cluster,))
 
 
+def _by_gap(rng: np.random.Generator, chips: Camera, arcsec: float, share: float) -> tuple[float, float]:
+    """A place so near to the middle of a gap between two chips, within this share of the field's radius."""
+    x0, y0, radius = chips.circle
+    width, height = (pixels * chips.side for pixels in chips.size)
+    while True:
+        corner = np.array(chips.origins[rng.integers(len(chips.origins))])
+        across, along = rng.uniform(-arcsec, arcsec) / UNIT - 80.0, rng.random()
+        if rng.random() < 0.5:
+            x, y = corner[0] + across, corner[1] + along * height
+        else:
+            x, y = corner[0] + along * width, corner[1] + across
+        inside = np.hypot(x - x0, y - y0) < share * radius
+        other = chips.locate(np.array([x - 400, x + 400, x, x]), np.array([y, y, y - 400, y + 400]))[0]
+        if inside and (other > 0).all() and len(set(other)) > 1:
+            return x, y
+
+
 def beside_gaps(seed: int, camera: str = "M1") -> Field:
     """Twenty point sources within 12 arcsec of the middle of a gap between chips."""
     rng, chips = np.random.default_rng([15, seed]), CAMERAS[camera]
-    x0, y0, radius = chips.circle
-    width, height = (pixels * chips.side for pixels in chips.size)
-
-    def draw():
-        while True:
-            corner = np.array(chips.origins[rng.integers(len(chips.origins))])
-            across, along = rng.uniform(-12.0, 12.0) / UNIT - 80.0, rng.random()
-            if rng.random() < 0.5:
-                x, y = corner[0] + across, corner[1] + along * height
-            else:
-                x, y = corner[0] + along * width, corner[1] + across
-            inside = np.hypot(x - x0, y - y0) < 0.65 * radius
-            other = chips.locate(np.array([x - 400, x + 400, x, x]), np.array([y, y, y - 400, y + 400]))[0]
-            if inside and (other > 0).all() and len(set(other)) > 1:
-                return x, y
-
-    return Field(_name(5, seed), 4000 + seed, camera, _spread_out(rng, 20, draw, (60.0, 400.0)))
+    points = _spread_out(rng, 20, lambda: _by_gap(rng, chips, 12.0, 0.65), (60.0, 400.0))
+    return Field(_name(5, seed), 4000 + seed, camera, points)
 
 
 def in_pairs(seed: int, camera: str = "M1") -> Field:

@@ -9,12 +9,13 @@ from functools import cache
 import numpy as np
 
 from benchmarks.validation.chain import Observation, Searched, search_field
-from benchmarks.validation.checks import Check, Figure, between, poisson, told
+from benchmarks.validation.checks import Check, Figure, between, equal, poisson, told
 from benchmarks.validation.epiclist import CLUSTER, UNIT, sky_pixel
 from benchmarks.validation.origins import Judged, judge
 from benchmarks.validation.scenes import (
     beside_gaps,
     cluster_alone,
+    cluster_on_gap,
     empty,
     in_pairs,
     near_cluster,
@@ -205,6 +206,32 @@ def check_false(scale: float) -> list[Figure]:
     return figures
 
 
+def check_bodies(scale: float) -> list[Figure]:
+    """Clusters of all brightnesses that gaps between chips divide: one extended source each."""
+    figures = []
+    for camera in ("M1", "PN"):
+        fields = _fields(cluster_on_gap, 12, scale, camera)
+        entries, most, away = [], [], []
+        for one in fields:
+            found = judged(one)
+            extended = (one.table["extent"] > 0) & (found.origin >= CLUSTER)
+            entries.append(int(extended.sum()))
+            if entries[-1]:
+                place = one.at(*sky_pixel(one.field, [one.field.clusters[0].detx], [one.field.clusters[0].dety]))[0]
+                main = int(np.argmax(np.where(extended, one.table["counts"], -1.0)))
+                away.append(
+                    float(np.hypot(one.table["x"][main] - place[0], one.table["y"][main] - place[1])) * one.pixel
+                )
+                most.append(one.table["counts"][main] / (one.photons.origin >= CLUSTER).sum())
+        wrong = sum(number != 1 for number in entries)
+        figures += [
+            equal(f"{camera}: clusters that are not one extended source", wrong, len(fields)),
+            told(f"{camera}: arcsec from the centre, median and largest", f"{np.median(away):.1f}, {max(away):.1f}"),
+            told(f"{camera}: counts over those of the cluster", f"{min(most):.2f} to {max(most):.2f}"),
+        ]
+    return figures
+
+
 def check_rings(scale: float) -> list[Figure]:
     """Background over what it should be, in rings about a cluster."""
     figures = []
@@ -246,6 +273,8 @@ CHECKS = (
     Check("pulls-pairs", "Pulls of close pairs", _OWN, "simulated EPIC lists", check_pulls_pairs),
     Check("false", "Number of false sources", "Poisson statistics of the number that daxa claims",
           "simulated EPIC lists: empty fields, and fields with a cluster", check_false),
+    Check("bodies", "Clusters that gaps divide are one source", _OWN,
+          "simulated EPIC lists with a cluster on a gap", check_bodies),
     Check("rings-simulated", "Background over true background, in rings about a cluster", _OWN,
           "simulated EPIC lists with a cluster", check_rings),
 )  # fmt: skip
