@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -265,6 +265,10 @@ def compare_clocks(
     if found is not None:
         day, fraction, allowed = found
         apart = (day - clock.day) * _DAY + (fraction - clock.fraction) * _DAY
+        if clock.scale == "utc" and day != clock.day:
+            # There may be leap seconds between.
+            starts = (replace(clock, day=day, fraction=fraction, zero=0.0), replace(clock, zero=0.0))
+            apart = float((starts[0].date(0.0) - starts[1].date(0.0)).sec)
         allowed = max(allowed, (_reference(events, primary) or _reference(primary, events) or found)[2])
     own = time_zero(header)
     zero = (own or 0.0) * unit_of_cards(*headers)
@@ -295,17 +299,9 @@ def _place(*headers: fits.Header) -> str:
 
 
 def in_seconds(header: fits.Header, primary: fits.Header) -> fits.Header:
-    """A header for tables whose times are in seconds: with the cards of the clock that only the file has.
+    """A copy of a header for tables whose times are in seconds, with the cards of the clock that only the file has.
 
-    Parameters
-    ----------
-    header, primary
-        Of the events, and of their file.
-
-    Returns
-    -------
-    astropy.io.fits.Header
-        A copy; TIMEUNIT, and what is added to all times, in s.
+    TIMEUNIT, and what is added to all times, are then in s.
     """
     whole, unit = header.copy(), unit_of_cards(header, primary)
     if _reference(header) != _reference(header, primary) or _reference(header) is None:

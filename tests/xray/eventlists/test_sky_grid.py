@@ -227,6 +227,7 @@ def test_null_channels_have_no_energy(tmp_path):
 # Good times and their clock.
 
 REFERENCE = {"MJDREFI": None, "MJDREFF": None}
+UTC = {"TIMESYS": "UTC", "MJDREFF": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -244,6 +245,9 @@ REFERENCE = {"MJDREFI": None, "MJDREFF": None}
         ({"TIMEREF": "LOCAL"}, {"TREFPOS": "TOPOCENTER"}, ""),
         ({"TIMESYS": "TDT"}, {"TIMESYS": "TT(TAI)"}, ""),
         ({"TIMESYS": "UTC"}, {"TIMESYS": "TT"}, "TT"),
+        # Between them the last second of 2016 is a leap second.
+        ({**UTC, "MJDREFI": 57753}, {**UTC, "MJDREFI": 57755, "TIMEZERO": -172801.0}, ""),
+        ({**UTC, "MJDREFI": 57753}, {**UTC, "MJDREFI": 57755, "TIMEZERO": -172800.0}, "+1.000"),
         ({"TIMEZERO": 5.0}, {"TIMEZERO": 5.0}, ""),
         ({"TIMEZERO": 5.0}, {"TIMEZERO": 0.0}, "-5.000"),
         ({"TIMEZERO": 86.4}, {"TIMEZERO": 0.0, "MJDREFF": 7.428703703703703e-4 + 1e-3}, ""),
