@@ -169,7 +169,7 @@ def check_pulls_gaps(scale: float) -> list[Figure]:
 
 def check_pulls_pairs(scale: float) -> list[Figure]:
     """Point sources with another one 20 to 90 arcsec away, close ones apart; gaps are not left out."""
-    fields = _fields(in_pairs, 24, scale)
+    fields = _fields(in_pairs, 72, scale)
 
     def neighbour(one: Searched, number: int) -> float:
         return float(np.sort(np.hypot(*(one.places - one.places[number]).T))[1]) * one.pixel

@@ -11,7 +11,7 @@ import numpy as np
 from daxa.xray.detection.bodies import ExtendedBodies
 from daxa.xray.detection.hidden import HIDDEN, HiddenPixels, HiddenSearch, hidden_fractions
 from daxa.xray.detection.likelihood import detection_likelihood
-from daxa.xray.detection.peaks import Peaks
+from daxa.xray.detection.peaks import Peaks, joined
 from daxa.xray.detection.psffit import PlacedSource, Scene, SourceFit, describe_source, place_source, source_image
 
 __all__ = ["LARGEST_STAMP", "LIKELIHOOD", "PeakFits", "Place"]
@@ -114,6 +114,8 @@ class PeakFits:
     ----------
     found
         Row of a peak to its fit, and the likelihood of its extent.
+    scene
+        As it was given.
     rest
         The scene, with the light of all fits in its background.
     """
@@ -121,10 +123,20 @@ class PeakFits:
     def __init__(
         self, scene: Scene, hidden: HiddenPixels, bodies: ExtendedBodies | None, peaks: Peaks, number: int
     ) -> None:
-        self.hidden, self.peaks, self.number, self._bodies = hidden, peaks, number, bodies
+        self.scene, self.hidden, self.bodies, self.peaks, self.number = scene, hidden, bodies, peaks, number
         self.rest = replace(scene, background=scene.background.astype(np.float64))
         self.found: dict[int, tuple[SourceFit, float]] = {}
         self._shown: dict[int, tuple[tuple[slice, slice], np.ndarray]] = {}
+
+    def add(self, peak: Peaks) -> int:
+        """One peak more; its row."""
+        self.peaks = joined(self.peaks, peak)
+        return len(self.peaks) - 1
+
+    def drop(self, row: int) -> None:
+        """A peak is no source: no fit, and no light."""
+        self.hide(row)
+        self.found.pop(row, None)
 
     def place(self, row: int) -> Place:
         """Where a peak is fitted, with what is in the background now."""
@@ -152,8 +164,8 @@ class PeakFits:
         """Fit a peak."""
         self.hide(row)
         body, around = row < self.number, self.rest
-        if self._bodies is not None and body:
-            around = replace(around, background=np.maximum(around.background - self._bodies.light_of(row), 0))
+        if self.bodies is not None and body:
+            around = replace(around, background=np.maximum(around.background - self.bodies.light_of(row), 0))
         self.found[row] = _fit(around, self.hidden, self.peaks, row, body=body)
         if not body:
             self.show(row, self.found[row][0])

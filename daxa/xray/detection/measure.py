@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from daxa.xray.detection.bodies import ExtendedBodies, is_part
 from daxa.xray.detection.fitting import LARGEST_STAMP, LIKELIHOOD, PeakFits
+from daxa.xray.detection.gap_sources import find_in_gaps
 from daxa.xray.detection.hidden import HiddenPixels
 from daxa.xray.detection.likelihood import detection_likelihood
 from daxa.xray.detection.peaks import Peaks, joined
@@ -53,17 +53,14 @@ def measured(
     peaks = joined(bodies.peaks, peaks) if bodies is not None and number else peaks
     measuring = PeakFits(scene, hidden, bodies, peaks, number)
     twins = _fitted(measuring)
-    fits = [measuring.found[row][0] for row in range(len(peaks))]
-    extents = [measuring.found[row][1] for row in range(len(peaks))]
+    gaps = find_in_gaps(measuring, (row for row in _kept(measuring, twins) if row >= number))
+    peaks, kept = measuring.peaks, _kept(measuring, twins)
+    fits = {row: measuring.found[row][0] for row in kept}
     if bodies is not None and number:
-        fits = [fit if row < number else _beside_light(scene, bodies, fit) for row, fit in enumerate(fits)]
-    likelihood = [_likelihood(fit, twins.joined.get(row, 1)) for row, fit in enumerate(fits)]
-    parent, kept = np.zeros(len(peaks), int), []
-    for row, fit in enumerate(fits):
-        if row in twins.dropped:
-            continue
-        if row < number or likelihood[row] >= LIKELIHOOD or not _shaded(fits, row, peaks):
-            kept.append(row)
+        fits |= {row: _beside_light(scene, bodies, fit) for row, fit in fits.items() if row >= number}
+    likelihood = {row: _likelihood(measuring, twins, row) for row in kept}
+    parent = np.zeros(len(peaks), int)
+    for row, fit in fits.items():
         if bodies is not None and row >= number > 0:
             parent[row] = is_part(bodies, fit.x, fit.y, fit.extent, likelihood[row])
     rows = sorted((row for row in kept if not parent[row]), key=lambda row: peaks.log_p[row])
@@ -72,8 +69,9 @@ def measured(
     for chosen in (rows, parts):
         columns = _columns(scene, peaks.take(np.array(chosen, dtype=int)), [fits[row] for row in chosen])
         columns["quality"] = judge(scene, hidden, [fits[row] for row in chosen], pile_up=pile_up)
+        columns["quality"][np.isin(chosen, gaps.doubtful)] |= SourceQuality.GAP | SourceQuality.BLEND
         columns["likelihood"] = np.array([likelihood[row] for row in chosen], float)
-        columns["extent_likelihood"] = np.array([extents[row] for row in chosen], float)
+        columns["extent_likelihood"] = np.array([measuring.found[row][1] for row in chosen], float)
         chosen_columns.append(columns)
     sources, structure = chosen_columns
     places = {row: place for place, row in enumerate(rows)}
@@ -96,9 +94,21 @@ def measured(
     return sources, structure, listed, points
 
 
-def _likelihood(fit: SourceFit, number: int) -> float:
+def _kept(fits: PeakFits, twins: Twins) -> list[int]:
+    """Rows of the peaks that are sources."""
+    return [
+        row
+        for row in range(len(fits.peaks))
+        if row not in twins.dropped
+        and row in fits.found
+        and (row < fits.number or _likelihood(fits, twins, row) >= LIKELIHOOD or not _shaded(fits, row))
+    ]
+
+
+def _likelihood(fits: PeakFits, twins: Twins, row: int) -> float:
     """The likelihood of a source; one that was chosen among the fits of two peaks has had the freedom of both."""
-    return float(detection_likelihood(fit.gain, 3 * number + (fit.extent > 0)))
+    fit = fits.found[row][0]
+    return float(detection_likelihood(fit.gain, 3 * twins.joined.get(row, 1) + (fit.extent > 0)))
 
 
 def _beside_light(scene: Scene, bodies: ExtendedBodies, fit: SourceFit) -> SourceFit:
@@ -127,13 +137,12 @@ def _fitted(fits: PeakFits) -> Twins:
     return join_twins(fits)
 
 
-def _shaded(fits: Sequence[SourceFit], row: int, peaks: Peaks) -> bool:
+def _shaded(fits: PeakFits, row: int) -> bool:
     """Whether a brighter source lies so near that it may have made this one."""
-    own = fits[row]
+    own, scale = fits.found[row][0], fits.peaks.scale
     return any(
-        other.gain > own.gain
-        and math.hypot(other.x - own.x, other.y - own.y) < 6.0 * max(peaks.scale[k], peaks.scale[row])
-        for k, other in enumerate(fits)
+        other.gain > own.gain and math.hypot(other.x - own.x, other.y - own.y) < 6.0 * max(scale[k], scale[row])
+        for k, (other, _) in fits.found.items()
         if k != row
     )
 

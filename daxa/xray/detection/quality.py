@@ -25,7 +25,10 @@ class SourceQuality(IntFlag):
     EDGE = 2
     """More than a tenth of its light lies outside the field."""
     BLEND = 4
-    """Another source gives more than a tenth of the light within its half-power radius."""
+    """Another source gives more than a tenth of the light within its half-power radius.
+
+    With `GAP`, that source may be one in a gap beside it, of which too little is seen to list it.
+    """
     EXTENDED_NEIGHBOUR = 8
     """Extended light gives more than a tenth of it."""
     PILEUP = 16

@@ -15,6 +15,9 @@ __all__ = ["Tracer"]
 _WIDE_BOX = 30.0
 """Pixels to the side of the box of positions from which the grid is coarser."""
 
+_EM_STEPS = 8
+"""Steps of expectation and maximisation towards the best rate at a place."""
+
 
 class Tracer:
     """The likelihood of one source as a function of rate and position, about a place in an image.
@@ -57,7 +60,7 @@ class Tracer:
             light = np.matmul(beside, above[j])[..., 0]
             reach = np.maximum(total[j], LEAST)
             rate = most / reach
-            for _ in range(8):
+            for _ in range(_EM_STEPS):
                 # Steps of expectation and maximisation: they never leave the positive rates.
                 model = rate * light
                 model += below[:, None]
@@ -66,6 +69,27 @@ class Tracer:
             gains[j] = np.where(total[j] > 0, gain - self.likelihood.nothing, -np.inf)
             rates[j] = rate
         return *np.meshgrid(columns, rows), rates, gains
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Best rate, and ln likelihood above that of no source, at some places (pixels), shape (n,)."""
+        weights, widths = self.mixture
+        stamp = self.stamp
+        (ny, nx), (columns, column), (rows, row) = (
+            stamp.counts.shape, *(np.unique(axis, return_inverse=True) for axis in (x, y)),
+        )  # fmt: skip
+        px = np.stack([pixel_lines(at, stamp.x0, nx, widths)[:, 0] for at in columns])
+        py = np.stack([pixel_lines(at, stamp.y0, ny, widths)[:, 0] for at in rows]) * weights[:, None]
+        total = np.einsum("kcx,kcx->k", (py @ stamp.exposure)[row], px[column])
+        iy, ix = np.nonzero(stamp.counts)
+        n, below = stamp.counts[iy, ix], stamp.background[iy, ix]
+        light = np.einsum("kcn,kcn->kn", py[:, :, iy][row], px[:, :, ix][column]) * stamp.exposure[iy, ix]
+        reach = np.maximum(total, LEAST)
+        under = float(stamp.background.sum())
+        rate = max(float(n.sum()) - under, 1.0) / reach
+        for _ in range(_EM_STEPS):
+            rate = rate * ((light / (rate[:, None] * light + below)) @ n) / reach
+        gain = np.log(rate[:, None] * light + below) @ n - (rate * total + under) - self.likelihood.nothing
+        return rate, np.where(total > 0, gain, -np.inf)
 
     def starts(
         self, surface: tuple[np.ndarray, ...], number: int, depth: float
