@@ -17,6 +17,7 @@ import numpy as np
 
 from daxa.errors import DaxaError
 from daxa.xray import EventList
+from daxa.xray.cleaning.cleaned import write_clean_events
 from daxa.xray.cleaning.cut import select, standard_cut
 from daxa.xray.cleaning.lightcurve import light_curve
 from daxa.xray.cleaning.livetime import livetime
@@ -88,6 +89,10 @@ def use(path: Path, pixel: float) -> None:
     repr(events)
     cut = standard_cut(events, pi=(2, 900))
     select(events, cut, events.rows)
+    clean = path.with_name("clean.fits")
+    clean.unlink(missing_ok=True)
+    with contextlib.suppress(DaxaError):
+        write_clean_events(clean, events, standard_cut(events), {})
     livetime(events, events.gtis)
     events.times()
     events.clock.date(events.times()[:3])

@@ -8,6 +8,7 @@ say when a file was written, not what it holds.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,14 +92,15 @@ def write_clean_events(path: Path, events: EventList, cut: Cut, cards: Mapping[s
                 heap = _heap(source, unit, header)
                 header["NAXIS2"] = count
                 stated: dict[str, str | tuple[object, str]] = {**assumption_cards(events), **cards}
-                _write_events(out, _events_header(header, events, cut, times, stated), _kept(events, keep), heap)
+                written = _events_header(header, events, cut, times, stated)
+                _write_events(out, _encoded(written, events.path), _kept(events, keep), heap)
             else:
                 for key in times:
                     if key in header:
                         header[key] = times[key][0]
                 if not unit.name or unit.name == "PRIMARY":
                     update_span(header, span, always=False)
-                out.write(header.tostring().encode("ascii"))
+                out.write(_encoded(header, events.path))
                 source.seek(unit.start)
                 _copy(source, out, unit.size)
         if not placed or events.format.gti_scheme == "dss":
@@ -151,12 +153,39 @@ def write_gti(path: Path, events: EventList, cut: Cut, cards: Mapping[str, tuple
 
 
 def _units(path: Path) -> list[_Unit]:
+    try:
+        return _read_units(path)
+    except (OSError, ValueError, TypeError, KeyError, fits.VerifyError) as problem:
+        if isinstance(problem, OSError) and problem.errno not in {None, errno.EINVAL}:
+            raise
+        raise _damaged(path, str(problem)) from problem
+
+
+def _read_units(path: Path) -> list[_Unit]:
     with fits.open(path, mode="readonly", memmap=True, lazy_load_hdus=False) as hdus:
         found = []
         for hdu in hdus:
+            if not hasattr(hdu, "fileinfo"):
+                raise _damaged(path, "one of its units is no unit of FITS")
             place = hdu.fileinfo()
             found.append(_Unit(hdu.header.copy(), place["datLoc"], place["datSpan"], hdu.name.upper()))
     return found
+
+
+def _encoded(header: fits.Header, path: Path) -> bytes:
+    """A header as it is written."""
+    try:
+        return header.tostring().encode("ascii")
+    except (ValueError, fits.VerifyError) as problem:
+        raise _damaged(path, str(problem)) from problem
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(
+        "damaged",
+        f"{path.name} cannot be copied: {' '.join(why.split())[:150]}",
+        remedy="fetch the file again; if the archive's own copy is like this, leave the observation out",
+    )
 
 
 def _without_volatile(header: fits.Header) -> fits.Header:
@@ -205,8 +234,8 @@ def _kept(events: EventList, keep: list[np.ndarray]) -> Iterator[bytes]:
     return (rows[index].tobytes() for rows, index in zip(events.chunks(), keep, strict=True))
 
 
-def _write_events(out: BinaryIO, header: fits.Header, blocks: Iterator[bytes], heap: bytes) -> None:
-    out.write(header.tostring().encode("ascii"))
+def _write_events(out: BinaryIO, header: bytes, blocks: Iterator[bytes], heap: bytes) -> None:
+    out.write(header)
     size = 0
     for block in chain(blocks, (heap,)):
         out.write(block)

@@ -208,12 +208,14 @@ def header_wcs(header: fits.Header) -> WCS:
             warnings.simplefilter("ignore")
             found = WCS(header, naxis=2)
             found.wcs.set()
-    except (WcsError, ValueError, TypeError, KeyError, MemoryError, fits.VerifyError) as problem:
+    except (WcsError, ValueError, TypeError, LookupError, AttributeError, MemoryError, fits.VerifyError) as problem:
         raise _no_coordinates(f"are unusable: {problem}") from problem
     if (found.wcs.lngtyp, found.wcs.lattyp) not in PAIRS:
         raise _no_coordinates("are not equatorial, galactic or ecliptic")
     if bent := [kind for key in ("CTYPE1", "CTYPE2") if is_bent(kind := header[key])]:
         raise _no_coordinates(f"are distorted ({bent[0]}), which is not read")
+    if not 1e-18 < (area := abs(float(np.linalg.det(found.pixel_scale_matrix)))) < 32400.0:
+        raise _no_coordinates(f"give a pixel an area of {area:g} square degrees")
     return found
 
 

@@ -190,11 +190,13 @@ def test_an_unknown_frame_is_refused():
     [
         {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "A_2_0": 1e-3, "B_ORDER": 2},
         {"A_ORDER": 2, "A_2_0": 1e-3, "B_ORDER": 2},
+        {"CPDIS1": 1.0},
+        {"PC2_2": 1e-320},
         {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": 1.0, "PV1_4": 0.5, "PV2_1": 1.0},
     ],
 )
-def test_distortions_are_refused_and_not_left_out(cards):
+def test_distortions_and_pixels_without_area_are_refused(cards):
     header = header_in("ICRS")
     header.update(cards)
-    with pytest.raises(DataError, match="distorted"):
+    with pytest.raises(DataError, match=r"distorted|unusable|area"):
         to_icrs(header_wcs(header), 10.0, 10.0)
