@@ -34,8 +34,8 @@ _POSSIBLE = 4.0
 _HIDDEN = 0.5
 """Share of its light that is hidden at least: less does not keep a source from being found."""
 
-_SHARE = 0.05
-"""Share of a source's counts above which a possible one is worth a mark: a part of its light is in the fit already."""
+_SHARE = 0.1
+"""Share of a source's counts above which a possible one is worth a mark; half of it, noise makes beside many gaps."""
 
 _LIT = 0.1
 """Extended light that is more than this share of the background would be taken for sources."""
