@@ -34,8 +34,11 @@ _POSSIBLE = 4.0
 _HIDDEN = 0.5
 """Share of its light that is hidden at least: less does not keep a source from being found."""
 
-_MUCH = 0.1
-"""Share of a source's counts that another one may give without being worth a mark; also of extended light."""
+_SHARE = 0.1
+"""Share of a source's counts above which a possible one is worth a mark; half of it, noise makes beside many gaps."""
+
+_LIT = 0.1
+"""Extended light that is more than this share of the background would be taken for sources."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def find_in_gaps(fits: PeakFits, rows: Iterable[int]) -> GapSources:
                 continue
             fits.drop(new)
             _fit_again(fits, near)
-        if found.counts > _MUCH * fits.found[row][0].counts:
+        if found.counts > _SHARE * fits.found[row][0].counts:
             doubtful.append(row)
     return GapSources(tuple(added), tuple(doubtful))
 
@@ -140,7 +143,7 @@ def _is_lit(fits: PeakFits, x: float, y: float) -> bool:
         return False
     around = tuple(slice(max(round(at) - 3, 0), max(round(at) + 4, 0)) for at in (y, x))
     light, below = (float(image[around].max(initial=0.0)) for image in (fits.bodies.light, fits.scene.background))
-    return light > _MUCH * below
+    return light > _LIT * below
 
 
 def _added(fits: PeakFits, found: _Candidate) -> int:
