@@ -164,8 +164,19 @@ def test_shapes_are_those_of_the_sky_where_the_plane_is_uneven(image):
         assert np.count_nonzero(found != expected) <= 0.01 * expected.sum(), text
 
 
-def test_physical_pixels_are_those_of_the_events():
-    header = fits.Header({"LTM1_1": 0.25, "LTM2_2": 0.25, "LTV1": -1000.0, "LTV2": -900.0})
+OF_CIAO = {"CRPIX1P": 0.5, "CRVAL1P": 4002.0, "CDELT1P": 4.0, "CRPIX2P": 0.5, "CRVAL2P": 3602.0, "CDELT2P": 4.0}
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"LTM1_1": 0.25, "LTM2_2": 0.25, "LTV1": -1000.0, "LTV2": -900.0},
+        OF_CIAO,
+        {"WCSNAMEL": "PHYSICAL", **{f"{key[:-1]}L": value for key, value in OF_CIAO.items()}},
+    ],
+)
+def test_physical_pixels_are_those_of_the_events(cards):
+    header = fits.Header(cards)
     physical = mask_of(
         "physical\ncircle(4400,4000,80)\nbox(4200,3800,40,80,0)\npolygon(4100,3700,4200,3700,4200,3800)", header=header
     )
