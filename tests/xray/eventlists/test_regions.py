@@ -140,6 +140,7 @@ UNEVEN = {
     "oblong pixels": plane(cdelt=(-8 / 3600, 4 / 3600)),
     "skew": plane(pc=((1.0, -0.4), (0.0, 1.0))),
     "high latitude": plane(kinds=("RA---CAR", "DEC--CAR"), crval=(150.0, 0.0), crpix=(100.5, 100.5 - 60 * 900)),
+    "far from the reference": plane(crval=(150.0, -28.0), crpix=(100.5, 100.5 - 29772)),
     "mirrored": plane(cdelt=(4 / 3600, 4 / 3600)),
     "latitude first": plane(kinds=("DEC--TAN", "RA---TAN"), crval=(2.0, 150.0), cdelt=(4 / 3600, -4 / 3600)),
 }
