@@ -20,6 +20,9 @@ from daxa.xray.imaging.pairing import MapFacts, apply_choice, choose_map, same_g
 
 __all__ = ["ArchiveMap", "archive_maps", "grid_of", "usable_map"]
 
+_OTHER_TIMES = frozenset({"ms", "ks", "min", "h", "hr", "d", "day"})
+"""What BUNIT says of maps that are not in seconds, besides those that are times an area."""
+
 
 @dataclass(frozen=True)
 class ArchiveMap:
@@ -41,10 +44,14 @@ def _readable(task: Task, sources: Mapping[str, Path], exposure: ExposureTask) -
             continue
         try:
             header = fits.getheader(path)
-        except OSError as error:
+        except (OSError, ValueError, fits.VerifyError) as error:
             exposure.say(f"the archive's exposure map is not used, it cannot be read: {error}")
             continue
-        if header.get("NAXIS") == 2 and 0 < header["NAXIS1"] * header["NAXIS2"] <= MOST_PIXELS:
+        unit = str(header.get("BUNIT", "")).strip().lower()
+        if unit in _OTHER_TIMES or "cm" in unit:
+            band = band_text((float(product.lo), float(product.hi)))
+            exposure.say(f"the archive's exposure map of {band} is not used: it is in {unit!r}, not in seconds")
+        elif header.get("NAXIS") == 2 and 0 < header["NAXIS1"] * header["NAXIS2"] <= MOST_PIXELS:
             yield ArchiveMap((float(product.lo), float(product.hi)), header, path)
         else:
             exposure.say("the archive's exposure map is not used: it is not an image")
@@ -85,15 +92,22 @@ def usable_map(
         exposure.say(f"the archive's exposure map of {band_text(band)} is not used: {why}")
         return None
     # Undefined is unexposed, as many archives write it; what is negative or endless is damage.
-    seconds = np.nan_to_num(np.asarray(fits.getdata(given.path), dtype=np.float64), nan=0.0, posinf=np.inf)
+    try:
+        seconds = np.nan_to_num(np.asarray(fits.getdata(given.path), dtype=np.float64), nan=0.0, posinf=np.inf)
+    except (ValueError, TypeError, KeyError, fits.VerifyError) as problem:
+        raise _damaged(given) from problem
     if not np.isfinite(seconds).all() or seconds.min() < 0:
-        raise DataError(
-            "exposure-map",
-            f"{given.path.name} holds values that are not exposures",
-            remedy="fetch the observation again; if the archive's own map is like this, leave it out",
-        )
+        raise _damaged(given)
     chosen, cards = apply_choice(choice, {0: seconds})
     return chosen, {**cards, "VIGNET": (True, "vignetting applied, by the archive")}
+
+
+def _damaged(given: ArchiveMap) -> DataError:
+    return DataError(
+        "exposure-map",
+        f"{given.path.name} holds values that are not exposures",
+        remedy="fetch the observation again; if the archive's own map is like this, leave it out",
+    )
 
 
 def _header(exposure: ExposureTask, cut: Cut, grid: ImageGrid) -> fits.Header:

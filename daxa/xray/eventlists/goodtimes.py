@@ -236,7 +236,10 @@ def _intervals(own: _List, table: FitsTable) -> np.ndarray:
         own.said.append(assumption)
     usual = next((text for header in (own.events, own.primary) if (text := card_text(header, "TIMEUNIT"))), "")
     # Where no card names a unit, it is that of the events' times.
-    return union(intervals_of(table, usual or ("s" if own.clock.unit == 1.0 else "d")))
+    pairs = intervals_of(table, usual or ("s" if own.clock.unit == 1.0 else "d"))
+    if backward := int(np.count_nonzero(pairs[:, 1] < pairs[:, 0])):
+        own.said.append(f"intervals of {table.name} that end before they start are empty ({backward} of {len(pairs)})")
+    return union(pairs)
 
 
 def intervals_of(table: FitsTable, usual: str) -> np.ndarray:

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from daxa.errors import DataError, NotPossible
-from daxa.xray.eventlists.cards import card_number
+from daxa.xray.eventlists.cards import card_number, card_text
 from daxa.xray.eventlists.regionshapes import SkyOfImage, fill_pixels
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def region_mask(
     wcs
         World coordinates of the image; regions on the sky need them.
     header
-        Of the image; regions in physical pixels need its LTMi_i and LTVi.
+        Of the image; regions in physical pixels need its LTMi_i and LTVi, or world coordinates called PHYSICAL.
 
     Returns
     -------
@@ -252,6 +253,23 @@ def region_mask(
     return (chosen if included or not len(regions) else np.ones(shape, dtype=bool)) & ~taken
 
 
+def _physical_pixels(header: fits.Header) -> tuple[list[float], list[float]]:
+    """Scale and shift of each axis, from physical pixels to those of an image.
+
+    LTM and LTV, else the world coordinates that are called PHYSICAL, or have the letter P (CIAO's).
+    """
+    scales = [card_number(header, f"LTM{axis}_{axis}", 1.0) for axis in (1, 2)]
+    shifts = [card_number(header, f"LTV{axis}", 0.0) for axis in (1, 2)]
+    named = (one for one in ascii_uppercase if card_text(header, f"WCSNAME{one}").upper() == "PHYSICAL")
+    letter = next(named, "P")
+    if any(key in header for key in ("LTM1_1", "LTM2_2", "LTV1", "LTV2")) or f"CRVAL1{letter}" not in header:
+        return scales, shifts
+    steps = [card_number(header, f"CDELT{axis}{letter}", 1.0) for axis in (1, 2)]
+    scales = [1.0 / step if step else 0.0 for step in steps]
+    places = [[card_number(header, f"{key}{axis}{letter}", 0.0) for axis in (1, 2)] for key in ("CRPIX", "CRVAL")]
+    return scales, [pixel - value * scale for pixel, value, scale in zip(*places, scales, strict=True)]
+
+
 def _scaled(region: PixelRegion, header: fits.Header | None) -> PixelRegion:
     """A region in physical pixels (from 1, numbered as image pixels by the reader) in image pixels."""
     from regions import PixCoord
@@ -262,8 +280,7 @@ def _scaled(region: PixelRegion, header: fits.Header | None) -> PixelRegion:
             "regions in physical pixels need the header of the image (LTM1_1, LTV1)",
             remedy="give regions on the sky",
         )
-    scales = [card_number(header, f"LTM{axis}_{axis}", 1.0) for axis in (1, 2)]
-    shifts = [card_number(header, f"LTV{axis}", 0.0) for axis in (1, 2)]
+    scales, shifts = _physical_pixels(header)
     turned = any(card_number(header, key, 0.0) for key in ("LTM1_2", "LTM2_1"))
     if turned or not scales[0] > 0 or abs(scales[0] - scales[1]) > 1e-9 * abs(scales[0]):
         raise NotPossible(

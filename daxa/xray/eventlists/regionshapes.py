@@ -48,8 +48,12 @@ class SkyOfImage:
         self.wcs, self.shape = wcs, shape
         ra, dec, self.radius = reach_of(wcs, shape)
         self.middle = SkyCoord(ra, dec, unit="deg") if np.isfinite([ra, dec]).all() else None
-        steps = np.linalg.svd(wcs.pixel_scale_matrix, compute_uv=False)
-        self.even = str(wcs.wcs.ctype[0]).endswith("TAN") and steps[0] - steps[1] < _EVEN * steps[0]
+        self.even = False
+        if self.middle is not None and self.radius <= _NEAR:
+            # What holds in the middle and the corners of a small image holds everywhere in it.
+            x, y = (np.array([0.5, 0.0, 1.0, 0.0, 1.0]), np.array([0.5, 0.0, 0.0, 1.0, 1.0]))
+            places = SkyCoord(*to_icrs(wcs, x * (shape[1] - 1), y * (shape[0] - 1)), unit="deg")
+            self.even = all(self._is_even(place) for place in places)
 
     def fill(self, region: SkyRegion, mask: np.ndarray) -> None:
         """Mark the pixels whose centre lies in a region on the sky."""

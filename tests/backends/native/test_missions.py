@@ -449,6 +449,7 @@ def test_a_tile_gets_the_map_that_the_archive_made_of_it(tmp_path):
         ({}, {}, {"pixel": "8 arcsec"}, "grids differ"),
         ({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}, {}, {}, "grids differ"),
         ({"CRVAL1": 150.01}, {}, {}, "grids differ"),
+        ({"BUNIT": "cm**2 s"}, {}, {}, "it is in 'cm**2 s', not in seconds"),
     ],
 )
 def test_a_map_of_other_times_or_pixels_is_not_used(tmp_path, cards, clean, images, why):

@@ -140,6 +140,7 @@ UNEVEN = {
     "oblong pixels": plane(cdelt=(-8 / 3600, 4 / 3600)),
     "skew": plane(pc=((1.0, -0.4), (0.0, 1.0))),
     "high latitude": plane(kinds=("RA---CAR", "DEC--CAR"), crval=(150.0, 0.0), crpix=(100.5, 100.5 - 60 * 900)),
+    "far from the reference": plane(crval=(150.0, -28.0), crpix=(100.5, 100.5 - 29772)),
     "mirrored": plane(cdelt=(4 / 3600, 4 / 3600)),
     "latitude first": plane(kinds=("DEC--TAN", "RA---TAN"), crval=(2.0, 150.0), cdelt=(4 / 3600, -4 / 3600)),
 }
@@ -164,8 +165,19 @@ def test_shapes_are_those_of_the_sky_where_the_plane_is_uneven(image):
         assert np.count_nonzero(found != expected) <= 0.01 * expected.sum(), text
 
 
-def test_physical_pixels_are_those_of_the_events():
-    header = fits.Header({"LTM1_1": 0.25, "LTM2_2": 0.25, "LTV1": -1000.0, "LTV2": -900.0})
+OF_CIAO = {"CRPIX1P": 0.5, "CRVAL1P": 4002.0, "CDELT1P": 4.0, "CRPIX2P": 0.5, "CRVAL2P": 3602.0, "CDELT2P": 4.0}
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"LTM1_1": 0.25, "LTM2_2": 0.25, "LTV1": -1000.0, "LTV2": -900.0},
+        OF_CIAO,
+        {"WCSNAMEL": "PHYSICAL", **{f"{key[:-1]}L": value for key, value in OF_CIAO.items()}},
+    ],
+)
+def test_physical_pixels_are_those_of_the_events(cards):
+    header = fits.Header(cards)
     physical = mask_of(
         "physical\ncircle(4400,4000,80)\nbox(4200,3800,40,80,0)\npolygon(4100,3700,4200,3700,4200,3800)", header=header
     )

@@ -386,6 +386,15 @@ def test_good_times_are_in_the_unit_of_the_events_wherever_it_stands(tmp_path, c
     np.testing.assert_allclose(events.gtis[0], [[0.0, 1000.0 * 86400]])
 
 
+def test_intervals_that_end_before_they_start_are_reported(tmp_path):
+    path = swift(tmp_path / "list.fits")
+    with fits.open(path, mode="update") as units:
+        units["GTI"].data["START"], units["GTI"].data["STOP"] = 900.0, 100.0
+    events = open_events(path)
+    assert len(events.gtis[0]) == 0
+    assert "intervals of GTI that end before they start are empty (1 of 1)" in events.assumptions
+
+
 def test_start_and_stop_may_be_in_different_units(tmp_path):
     path = raw_cards(swift(tmp_path / "list.fits"), good={"TUNIT1": "s", "TUNIT2": "d"})
     np.testing.assert_allclose(open_events(path).gtis[0], [[0.0, 1000.0 * 86400]])
