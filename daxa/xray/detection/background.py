@@ -167,7 +167,8 @@ def estimate_components(
         beneath = np.asarray(binned(np.asarray(known, np.float32), size), np.float64)
         coarse_counts = all_counts - beneath
     if points is not None:
-        coarse_counts = coarse_counts - np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
+        points = np.asarray(binned(np.asarray(points, np.float32), size), np.float64)
+        coarse_counts = coarse_counts - points
     total, pixels = float(all_counts.sum()), max(int(seen.sum()), 1)
     wide = math.sqrt(_LEAST_COUNTS * pixels / (4.0 * math.pi * max(total, 1.0)))
     sigma = max(sigma / size, wide)
@@ -201,6 +202,7 @@ def estimate_components(
         smooth=smooth,
         psf_radius=psf_radius / size,
         sigma=sigma,
+        points=points,
     )
 
     def enlarged(left: np.ndarray, used: np.ndarray) -> np.ndarray:

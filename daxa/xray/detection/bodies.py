@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from daxa.xray.detection.background import Background
 from daxa.xray.detection.chance import log_chance
-from daxa.xray.detection.light import light_image
+from daxa.xray.detection.light import LightComponent, light_image
 from daxa.xray.detection.peaks import Peaks
 from daxa.xray.detection.wavelet import Wavelet, respond
 
@@ -24,6 +24,9 @@ _BRIGHTEST = 3.0
 _LIT = 1.0
 """Extended light that is brighter than so many backgrounds shows its own structure."""
 
+
+_VALLEY, _STEPS = 0.25, 33
+"""Lights are two where all light falls between them to less than this share of the fainter's, in so many steps."""
 
 _WIDEST = 16
 """Pixels from a gap's middle to the nearest exposed pixel, at most."""
@@ -79,9 +82,10 @@ def find_bodies(
     light = np.where(valid, found.whole - found.smooth, 0.0).astype(np.float32)
     own = np.zeros(counts.shape, np.int32)
     centres: list[tuple[float, float, float]] = []
-    smoothed = gaussian_filter(light, _BRIGHTEST, mode="constant") if found.parts.any() else light
-    for part in range(1, int(found.parts.max(initial=0)) + 1):
-        rows, columns = np.nonzero((found.parts == part) & valid)
+    parts = _divided(found, valid)
+    smoothed = gaussian_filter(light, _BRIGHTEST, mode="constant") if parts.any() else light
+    for part in range(1, int(parts.max(initial=0)) + 1):
+        rows, columns = np.nonzero((parts == part) & valid)
         if not len(rows) or not light[rows, columns].any():
             continue
         brightest, here = int(smoothed[rows, columns].argmax()), smoothed[rows, columns]
@@ -97,6 +101,33 @@ def find_bodies(
             own[(own == 0) & mine & (light > 0)] = len(centres)
     number = np.where((light > _LIT * found.smooth) & valid, own, 0)
     return ExtendedBodies(_peaks(counts, found.smooth * valid, centres, wavelets, workers), number, light, own, valid)
+
+
+def _divided(found: Background, valid: np.ndarray) -> np.ndarray:
+    """The parts of extended light; round lights with a valley between them, as two clusters, are not one part."""
+    parts, ny, nx = found.parts, *found.parts.shape
+    groups: dict[int, list[LightComponent]] = {}
+    for one in found.lights:
+        column, row = _nearest_valid(valid, one.x, one.y)
+        inside = -0.5 <= one.x < nx - 0.5 and -0.5 <= one.y < ny - 0.5
+        group = groups.setdefault(int(parts[row, column]) if inside else 0, [])
+        if all(_is_apart(one, other, found.lights) for other in group):
+            group.append(one)
+    for part, group in groups.items():
+        if part and len(group) > 1:
+            rows, columns = np.nonzero(parts == part)
+            brightest = np.argmax([one.profile(np.hypot(columns - one.x, rows - one.y)) for one in group], axis=0)
+            parts = parts.copy()
+            parts[rows, columns] = np.where(brightest > 0, int(parts.max()) + brightest, part)
+    return parts
+
+
+def _is_apart(one: LightComponent, other: LightComponent, lights: Sequence[LightComponent]) -> bool:
+    """Whether light falls between the centres of two components."""
+    way = np.linspace(0.0, 1.0, _STEPS)
+    x, y = one.x + way * (other.x - one.x), one.y + way * (other.y - one.y)
+    along = np.sum([light.profile(np.hypot(x - light.x, y - light.y)) for light in lights], axis=0)
+    return bool(along.min() < _VALLEY * min(along[0], along[-1]))
 
 
 def _nearest(wavelets: tuple[Wavelet, ...], size: float) -> Wavelet:
@@ -146,10 +177,14 @@ def is_part(bodies: ExtendedBodies, x: float, y: float, extent: float, likelihoo
     Notes
     -----
     What is brighter than smooth light, within it, and extended, or a point that is not certain,
-    is structure of the light.  In a gap the light is that of the nearest pixel that was seen.
+    is structure of the light, unless it outshines all of it: a likelihood of so much takes some counts of
+    its own.  In a gap the light is that of the nearest pixel that was seen.
     """
     column, row = _nearest_valid(bodies.valid, x, y)
-    return 0 if extent == 0 and likelihood >= _SURE else int(bodies.number[row, column])
+    body = int(bodies.number[row, column])
+    if body == 0 or (extent == 0 and likelihood >= _SURE):
+        return 0
+    return 0 if likelihood > max(_SURE, float(bodies.light_of(body - 1).sum())) else body
 
 
 def _nearest_valid(valid: np.ndarray, x: float, y: float) -> tuple[int, int]:

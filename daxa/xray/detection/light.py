@@ -39,6 +39,10 @@ _PEAKED, _CENTRE = 0.5, 1.5
 """A core of less than half the point spread function's 80 % radius is a compact source, and what lies within one
 and a half of those radii says nothing about the light around it."""
 
+_WINGS, _UNKNOWN = 0.15, 0.05
+"""Shares of a compact source's light that its own wings may hold so far out, and that may be left there when they
+have been taken away as the point spread function gives them."""
+
 _ABOUT, _DIPOLE = 6.0, 5.0
 """Light about a compact source has its centre there unless what is left within six radii leans to a side by so many
 standard deviations: else the source lies in the wings of the light."""
@@ -87,6 +91,11 @@ class LightComponent:
         """Counts per pixel and second at some radii, pixels."""
         return self.peak * (1.0 + (radius / self.core) ** 2) ** (0.5 - 3.0 * self.slope)
 
+    def within(self, inner: float, outer: float) -> float:
+        """Counts per second between two radii, pixels."""
+        radius = inner + (outer - inner) * (np.arange(_REACH) + 0.5) / _REACH
+        return float((2.0 * np.pi * radius * self.profile(radius)).mean() * (outer - inner))
+
 
 def light_image(lights: tuple[LightComponent, ...], shape: tuple[int, int]) -> np.ndarray:
     """Counts per pixel and second of all components, shape as given."""
@@ -106,6 +115,7 @@ def fit_lights(
     smooth: Callable[[np.ndarray, np.ndarray], np.ndarray],
     psf_radius: float,
     sigma: float,
+    points: np.ndarray | None = None,
 ) -> tuple[LightComponent, ...]:
     """Find the extended light of an image.
 
@@ -123,6 +133,8 @@ def fit_lights(
         Radius that holds 80 % of a point source, pixels.
     sigma
         Width of the smoothing, pixels.
+    points
+        Counts of point sources that have been taken away, same shape.
 
     Returns
     -------
@@ -140,14 +152,16 @@ def fit_lights(
             break
         away = np.hypot(x - place[0], y - place[1])
         found = None
+        left = 0.0 if points is None else _UNKNOWN * float(points[away < 2.0 * far].sum())
         # Light and background are found in turns: each is contaminated by the other at first.
         for turn in range(_TURNS):
             around = base + light_image(lights, counts.shape) * exposure
             lit = around if found is None else around + found.profile(away) * exposure
             # Above the light itself compact sources show up to its centre; above nothing it is compact, too.
             kept = (exposure > 0) & ~(compact(lit) & (away > (2.5 if found is None else 1.0) * width))
-            fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
+            fitted, wings = _fitted(counts * kept, exposure * kept, around * kept, away, place), 0.0
             if fitted is not None and fitted.core < _PEAKED * psf_radius:
+                wings = _WINGS * fitted.within(0.0, psf_radius)
                 kept &= away > _CENTRE * psf_radius
                 fitted = _fitted(counts * kept, exposure * kept, around * kept, away, place)
                 if fitted is not None:
@@ -155,7 +169,8 @@ def fit_lights(
                     if not _is_centred(counts, below, x - place[0], y - place[1]):
                         fitted = None
             # Of the first fit nobody knows yet: the smoothed background holds a part of the light.
-            if fitted is None or (turn and not _is_extended(fitted, exposure, away, far)):
+            least = max(left, wings * float(exposure.max()))
+            if fitted is None or (turn and not _is_extended(fitted, exposure, away, far, least)):
                 found = None
                 break
             found = fitted
@@ -259,12 +274,11 @@ def _is_centred(counts: np.ndarray, model: np.ndarray, x: np.ndarray, y: np.ndar
     return all(abs((left * off[used]).sum()) < _DIPOLE * np.sqrt((expected * off[used] ** 2).sum()) for off in (x, y))
 
 
-def _is_extended(light: LightComponent, exposure: np.ndarray, away: np.ndarray, far: float) -> bool:
+def _is_extended(light: LightComponent, exposure: np.ndarray, away: np.ndarray, far: float, least: float) -> bool:
     """Whether so much of the light lies beyond a radius that it cannot be a point source's."""
-    radius = np.arange(_REACH) + 0.5
-    flux = radius * light.profile(radius)
-    share = flux[radius > far].sum() / flux.sum()
+    outside = light.within(far, _REACH)
+    share = outside / (outside + light.within(0.0, far))
     beyond = (away > far) & (away < _REACH)
     number = (light.profile(away[beyond]) * exposure[beyond]).sum()
-    least = min(_LEAST_COUNTS * max(_SHARE / share, 1.0) ** _STEEP, _MANY)
+    least = max(least, min(_LEAST_COUNTS * max(_SHARE / share, 1.0) ** _STEEP, _MANY))
     return bool(number > least and share > _LESS)

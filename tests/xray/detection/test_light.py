@@ -11,7 +11,9 @@ from astropy.io import fits
 
 from daxa.xray import find_sources
 from daxa.xray.detection.background import estimate_components
+from daxa.xray.detection.bodies import ExtendedBodies, is_part
 from daxa.xray.detection.light import fit_lights
+from daxa.xray.detection.peaks import Peaks
 from daxa.xray.detection.psf import psf_for
 from daxa.xray.detection.psffit import Scene, SourceFit, source_image
 
@@ -192,3 +194,45 @@ def test_a_cluster_that_gaps_divide_is_one_source(peak, core, slope, seconds, se
     assert np.hypot(found["x"][extended] - 151, found["y"][extended] - 171)[0] < 4
     assert found["counts"][extended][0] == pytest.approx((profile * seconds / 1e4).sum(), rel=0.2)
     assert (~extended).sum() <= 4
+
+
+def test_the_wings_of_a_bright_point_in_a_gap_are_no_light_about_it():
+    """Its wings, which are wider than is known, hold as many counts as a cluster."""
+    seconds, rng, number = cross(columns=()), np.random.default_rng(77), 20_000
+    y, x = np.indices(seconds.shape) - (SIDE - 1) / 2
+    along = x * np.cos(0.576) + y * np.sin(0.576), y * np.cos(0.576) - x * np.sin(0.576)
+    for axis in along:
+        seconds[(np.abs(axis) > 140) | (np.abs(np.abs(axis) - 140 / 3) < 2)] = 0
+    away, angle = 1.13 * np.sqrt(rng.random(number) ** (-1 / 0.42) - 1), rng.random(number) * 2 * np.pi
+    edges = np.arange(SIDE + 1) - 0.5
+    light, *_ = np.histogram2d(126.0 + away * np.sin(angle), 126.0 + away * np.cos(angle), (edges, edges))
+    seen = seconds / seconds.max()
+    counts = rng.poisson(0.15 * seen) + rng.binomial(light.astype(int), seen)
+    found = estimate_components(counts, seconds, sigma=48, psf_radius=R80)
+    assert all(np.hypot(one.x - 126, one.y - 126) > R80 for one in found.lights)
+
+
+def test_two_clusters_whose_light_meets_are_two_sources():
+    y, x = np.indices((SIDE, SIDE))
+    seconds = cross(columns=((156, 160),))
+    clusters = [(120, 160, 8.0), (200, 165, 5.0)]
+    light = [peak * (1 + ((x - cx) ** 2 + (y - cy) ** 2) / 64) ** -1.5 for cx, cy, peak in clusters]
+    counts = np.random.default_rng(3).poisson((0.15 + sum(light)) * seconds / 1e4)
+    found = find_sources(counts, seconds, PSF, realisations=0)
+    extended = found["extent"] > 0
+    assert extended.sum() == 2
+    for (cx, cy, _), own in zip(clusters, light, strict=True):
+        row = np.hypot(found["x"] - 1 - cx, found["y"] - 1 - cy).argmin()
+        assert extended[row] and np.hypot(found["x"][row] - 1 - cx, found["y"][row] - 1 - cy) < 3
+        assert found["counts"][row] == pytest.approx((own * seconds / 1e4).sum(), rel=0.25)
+
+
+def test_what_outshines_a_body_is_no_part_of_it():
+    own = np.ones((9, 9), np.int32)
+    none = np.zeros(0)
+    light = np.full((9, 9), 2.0, np.float32)
+    bodies = ExtendedBodies(Peaks(*[none] * 6), own, light, own, own > 0)
+    assert is_part(bodies, 4, 4, 1.0, 150.0) == 1
+    assert is_part(bodies, 4, 4, 1.0, 170.0) == 0
+    assert is_part(bodies, 4, 4, 0.0, 14.0) == 1
+    assert is_part(bodies, 4, 4, 0.0, 16.0) == 0
