@@ -159,12 +159,13 @@ def _anomalous(spec: MissionSpec) -> Parameter:
 
     titles = [one.title for item in spec.instruments if (one := camera_of(spec.name, item.name).corners)]
     whether = '"drop" leaves out chips with anomalous background below 1 keV'
+    # Elsewhere nothing can tell such a chip, and "drop" would do nothing without a word.
     return Parameter(
         "anomalous",
         "choice",
         "keep",
         f"{titles[0]}: {whether}" if titles else whether,
-        choices=("keep", "drop"),
+        choices=("keep", "drop") if titles else ("keep",),
         shown="line" if titles else "hidden",
     )
 

@@ -130,7 +130,7 @@ def _search(image: _Image, parameters: SourcesParameters) -> dict[str, object]:
             psf,
             scales=parameters.scales,
             false_per_field=parameters.false_per_field,
-            regions=_left_out(image, header, wcs, parameters.regions) if parameters.regions else None,
+            regions=_left_out(image, header, seconds, wcs, parameters.regions) if parameters.regions else None,
             wcs=wcs,
             most_rate=_most_rate(image, header),
             all_counts=_all_counts(image, counts.shape),
@@ -169,10 +169,17 @@ def _how(found: SourceList) -> str:
     return f" (from {found.simulated} simulated fields with the same extended light){structure}"
 
 
-def _left_out(image: _Image, header: fits.Header, wcs: WCS, text: str) -> np.ndarray:
+def _left_out(image: _Image, header: fits.Header, seconds: np.ndarray, wcs: WCS, text: str) -> np.ndarray:
     """Pixels that the user's regions exclude from the search."""
     regions = parse_regions(text, "sources.regions", say=image.say)
-    return region_mask(regions, (int(header["NAXIS2"]), int(header["NAXIS1"])), wcs, header=header)
+    mask = region_mask(regions, (int(header["NAXIS2"]), int(header["NAXIS1"])), wcs, header=header)
+    inside = int(np.count_nonzero(mask & (seconds > 0)))
+    image.say(
+        f"sources.regions leave out {inside} of {int(np.count_nonzero(seconds > 0))} exposed pixels"
+        if inside
+        else "sources.regions leave out nothing: they contain no exposed pixel of this image"
+    )
+    return mask
 
 
 def _most_rate(image: _Image, header: fits.Header) -> float:
@@ -284,7 +291,18 @@ def _draw(image: _Image, counts: np.ndarray, seconds: np.ndarray, header: fits.H
         seconds,
         None,
         title=picture_title(image.task, [header], product),
-        subtitle=f"{band}{len(found)} sources; noise alone makes {found.expected_false:.2g} on average",
+        subtitle=f"{band}{len(found)} sources; noise alone makes {found.expected_false:.2g} on average{_legend(found)}",
         pixel_arcsec=abs(float(header["CDELT2"])) * 3600.0,
         circles=np.column_stack([found["x"] - 1.0, found["y"] - 1.0, found["radius"]]),
+        numbers=found["id"],
+        extended=found["extent"] > 0,
+        flagged=found["quality"] > 0,
     )
+
+
+def _legend(found: SourceList) -> str:
+    """What the circles of the picture mean, as far as it has them."""
+    extended, parts = int((found["extent"] > 0).sum()), int(found["parts"].sum())
+    within = f" with {parts} parts that are not drawn" if parts else ""
+    green = f"; green: extended{within}" if extended else ""
+    return green + ("; dashed: see column quality" if (found["quality"] > 0).any() else "")

@@ -226,7 +226,7 @@ def _expressed(events: EventList, text: str, others: tuple[Rule | Either, ...]) 
     except ValueError as problem:
         raise ConfigError("expression", f"clean.expression: {problem}", remedy="write it again") from None
     form = events.format
-    for name, instead in ((form.time_column, "good times"), (form.chip_column, "clean.chips")):
+    for name, instead in ((form.time_column, "clean.flares"), (form.chip_column, "clean.chips")):
         if name and name.upper() in expression.columns:
             raise NotPossible(
                 "expression",

@@ -70,6 +70,8 @@ _WHOLE = ("id", "quality", "parts", "parent")
 
 _PIXEL_DIGITS, _SKY_DIGITS = 4, 7
 
+_LEGEND = "# Red is a point source, green an extended one, dashed one whose quality is limited as its tags say"
+
 
 @dataclass(frozen=True, eq=False)
 class SourceList:
@@ -207,14 +209,14 @@ def write_sources(path: Path, sources: SourceList, header: fits.Header | None = 
 
 
 _COPIED = ("TELESCOP", "INSTRUME", "FILTER", "OBS_ID", "EXPIDSTR", "OBJECT", "RADESYS", "EQUINOX", "ENERG_LO",
-           "ENERG_HI", "CHANMIN", "CHANMAX", "CUTID", "SIMULATD")  # fmt: skip
+           "ENERG_HI", "CHANMIN", "CHANMAX", "SCREENIN", "CUTID", "FLARESTA", "FLREX", "FLRER", "SIMULATD")  # fmt: skip
 
 
 def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     import io
 
     table = _table_hdu(sources.table, COLUMNS, "SOURCES")
-    for keyword in _COPIED:
+    for keyword in (*_COPIED, *(header["ASSUME*"] if header is not None else ())):
         if header is not None and keyword in header and not isinstance(header[keyword], fits.card.Undefined):
             table.header[keyword] = (header[keyword], header.comments[keyword])
     if sources.frame == "icrs":
@@ -226,6 +228,8 @@ def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:
     table.header["LOGP"] = (float(_rounded(sources.log_p)), "ln of the largest chance of a source")
     table.header["FALSEEXP"] = (float(_rounded(sources.expected_false)), "false sources expected")
     table.header["FALSESIM"] = (sources.simulated, "made fields with extended light; 0: none")
+    if sources.pixel_arcsec:
+        table.header["PIXARCS"] = (float(_rounded(sources.pixel_arcsec)), "[arcsec] side of a pixel")
     for number, scale in enumerate(sources.scales, start=1):
         table.header[f"SCALE{number}"] = (float(_rounded(scale)), "[pix] scale of a wavelet")
     stream = io.BytesIO()
@@ -270,7 +274,7 @@ def _summary(unit: str, meaning: str) -> dict[str, str]:
 def _as_regions(sources: SourceList, _header: fits.Header | None) -> bytes:
     table = sources.table
     sky = "ra" in table
-    lines = ["# Region file format: DS9 version 4.1", (sources.frame or "icrs") if sky else "image"]
+    lines = ["# Region file format: DS9 version 4.1", _LEGEND, (sources.frame or "icrs") if sky else "image"]
     for row, number in enumerate(table["id"]):
         # The colours of XGA: red points, green extended sources.  Marked ones are dashed.
         colour = "green" if table["extent"][row] > 0 else "red"

@@ -5,6 +5,7 @@ The bytes depend on the data alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,9 @@ def write_quicklook(
     subtitle: str = "",
     pixel_arcsec: float = 0.0,
     circles: np.ndarray | None = None,
+    numbers: Sequence[int] = (),
+    extended: Sequence[bool] = (),
+    flagged: Sequence[bool] = (),
 ) -> None:
     """Write the picture.
 
@@ -86,6 +90,10 @@ def write_quicklook(
         Side of an image pixel; 0 draws no scale bar.
     circles
         Shape (n, 3): centre (x, y) and radius of circles to draw, pixels from 0.
+    numbers
+        Number beside each circle, shape (n,); () writes none.
+    extended, flagged
+        Circles to draw in green, and dashed, bool, shape (n,); () for none of them.
     """
     foot = _CURVE if curve is not None else 0.0
     height = foot + (_HEIGHT if image is not None else _TEXTS)
@@ -94,7 +102,7 @@ def write_quicklook(
             sky = figure.add_axes((0.05, (0.142 + foot) / height, 0.9, 6.24 / height))
             _draw_image(sky, image, exposure if exposure is not None else np.ones(image.shape), pixel_arcsec)
             if circles is not None:
-                _draw_circles(sky, circles)
+                _draw_circles(sky, circles, numbers, extended, flagged)
         figure.text(0.05, 1.0 - 0.336 / height, plain_text(title), fontsize=12, weight="bold")
         figure.text(0.05, 1.0 - 0.576 / height, plain_text(subtitle), fontsize=9)
         if curve is not None:
@@ -124,11 +132,18 @@ def _draw_image(axes: Axes, image: np.ndarray, exposure: np.ndarray, pixel_arcse
             _draw_scale(axes, float(x0), float(y0), float(x1 - x0), pixel_arcsec)
 
 
-def _draw_circles(axes: Axes, circles: np.ndarray) -> None:
+def _draw_circles(
+    axes: Axes, circles: np.ndarray, numbers: Sequence[int], extended: Sequence[bool], flagged: Sequence[bool]
+) -> None:
     from matplotlib.patches import Circle
 
-    for x, y, radius in circles:
-        axes.add_patch(Circle((x, y), radius, fill=False, edgecolor="#7fe7ff", linewidth=0.9))
+    for row, (x, y, radius) in enumerate(circles):
+        colour = "#8cff66" if len(extended) and extended[row] else "#7fe7ff"
+        line = (0, (4, 2)) if len(flagged) and flagged[row] else "solid"
+        axes.add_patch(Circle((x, y), radius, fill=False, edgecolor=colour, linewidth=0.9, linestyle=line))
+        if len(numbers):
+            beside = x + 0.75 * radius, y + 0.75 * radius
+            axes.text(*beside, str(numbers[row]), color=colour, fontsize=7, ha="left", va="bottom", clip_on=True)
 
 
 def _draw_scale(axes: Axes, x: float, y: float, width: float, pixel_arcsec: float) -> None:

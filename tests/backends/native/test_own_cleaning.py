@@ -191,6 +191,12 @@ def test_what_cannot_be_done_is_a_fault_before_any_work(clean, wrong):
     assert faults(**clean) == ([("clean", wrong)] if wrong else [])
 
 
+def test_anomalous_chips_cannot_be_dropped_where_none_are_recognised():
+    asked = {"clean": {"anomalous": "drop"}, "images": {"bands": ["0.5-2.0 keV"]}}
+    found = find_backend("native").check("chandra", asked, ("ACIS",))
+    assert [(fault.step, fault.key) for fault in found] == [("clean", "anomalous")]
+
+
 def test_a_column_that_the_list_lacks_is_an_error_of_that_observation(root, tmp_path):
     with pytest.raises(NotPossible, match="0404910601") as problem:
         cleaned(root, tmp_path, expression="ENERGY > 3")

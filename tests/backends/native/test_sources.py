@@ -198,6 +198,11 @@ def test_regions_that_leave_nothing_are_reported(made, tmp_path):
     assert "not searched" in log
 
 
+def test_regions_of_another_place_are_reported(made, tmp_path):
+    _, log = run_step(made, "sources", tmp_path, regions='fk5\ncircle(10,10,120")\n')
+    assert "sources.regions leave out nothing: they contain no exposed pixel of this image" in log
+
+
 def test_more_false_sources_make_a_deeper_search(made, tmp_path):
     depths = {}
     for number in (0.01, 30.0):
