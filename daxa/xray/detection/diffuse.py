@@ -40,6 +40,9 @@ _FLOOR = 1e-9
 _TRUNCATE = 4.0
 """Widths at which the smoothing ends."""
 
+_MOST = 10.0
+"""No expectation is more than so many times the largest number of counts."""
+
 _AGAIN = 3
 """Further corrections with the smallest width: the model becomes as peaked as the counts are."""
 
@@ -158,6 +161,8 @@ def _corrected(counts: np.ndarray, model: np.ndarray, used: np.ndarray, sigma: f
 def _stepped(counts: np.ndarray, model: np.ndarray, used: np.ndarray, widths: Sequence[float]) -> np.ndarray:
     """A model corrected over one distance after the other."""
     model, counts = model.copy(), np.where(used, counts, 0.0)
+    # Where sources that were taken away leave less than nothing, or nothing is compared, corrections know no end.
+    most = _MOST * max(float(model.max()), float(counts.max()))
     for width, same in groupby(widths):
         above, here = _smoothed(counts, width), _whole(model.shape)
         for _ in same:
@@ -168,7 +173,7 @@ def _stepped(counts: np.ndarray, model: np.ndarray, used: np.ndarray, widths: Se
             sure = np.clip((np.abs(above[here] - below) / noise - _SURE) / _SLOPE, 0.0, 1.0)
             sure *= np.maximum(above[here], below) * area > _COUNTS
             factor = 1.0 + sure * (above[here] / np.maximum(below, 1e-12) - 1.0)
-            model[here] *= factor
+            model[here] = np.clip(model[here] * factor, 0.0, most)
             changed = factor != 1.0
             if not changed.any():
                 break

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from daxa.xray import find_sources, write_sources
 from daxa.xray.detection.background import estimate_components
-from daxa.xray.detection.diffuse import _smoothed, large_parts, spread_out
+from daxa.xray.detection.diffuse import _smoothed, filled, large_parts, spread_out
 from daxa.xray.detection.particles import area_share, particle_level
 from daxa.xray.detection.psf import gaussian_psf, psf_for
 from daxa.xray.detection.psffit import Scene, SourceFit, source_image
@@ -173,3 +173,13 @@ def test_circles_of_nustar_hold_nine_tenths_and_not_the_field():
     away = np.hypot(r * np.cos(angle) + rng.choice((-37.0, 37.0), len(r)), r * np.sin(angle))
     for radius, share in ((80, 0.801), (120, 0.926), (150, 0.965), (180, 0.985)):
         assert (away < radius).mean() == pytest.approx(share, abs=0.01)
+
+
+def test_counts_less_than_none_leave_a_background():
+    """A bright source that fits badly leaves a rim of too many counts around too few, below zero."""
+    counts = np.random.default_rng(1).poisson(0.2, (128, 128)).astype(float)
+    counts[56:72, 50:62] += 1000
+    counts[56:72, 62:70] -= 2000
+    with np.errstate(over="raise", invalid="raise"):
+        below = filled(counts, np.full(counts.shape, 0.2), np.ones(counts.shape, bool), 48.0, 2.0)
+    assert below.min() >= 0 and below.max() < 10 * counts.max()
