@@ -133,7 +133,7 @@ class Parameter:
     def _text(self, value: object) -> str:
         if self.refine and isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
             # A list of one number, such as patterns = 0, reads as that number.
-            return str(int(value))
+            return str(math.trunc(value))
         if not isinstance(value, str):
             raise ValueError(f"write a text in quotation marks{f', such as {self.example}' if self.example else ''}")
         return value

@@ -56,6 +56,8 @@ class Row:
         One per step, in the order of the page's steps.
     pictures
         Relative paths from the page.
+    measured
+        What cleaning and the search for sources found, a text for each exposure.
     """
 
     obs_id: str
@@ -65,6 +67,7 @@ class Row:
     exposure: float
     tasks: tuple[TaskCell, ...]
     pictures: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

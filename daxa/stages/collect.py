@@ -16,9 +16,10 @@ from daxa.archive.stage_errors import noted
 from daxa.errors import DataError
 from daxa.files import replace_file
 from daxa.missions import find_mission
-from daxa.publish.measures import cleaned_exposures, measured_by_instrument
+from daxa.publish.measures import cleaned_exposures, measured_by_instrument, searched_images
 from daxa.publish.state import ArchiveState, MissionState, read_state
 from daxa.publish.summary import summarise
+from daxa.quantities import seconds_text
 from daxa.report.clean_exposures import HISTOGRAM, exposure_histogram
 from daxa.report.page import Row, Section, TaskCell, write_report
 from daxa.run.product import parse_product
@@ -146,6 +147,7 @@ def _section(layout: Layout, name: str, mission: MissionState, steps: Sequence[S
             exposure=observation["exposure"],
             tasks=tuple(_cell(places[step], rows.get(observation["obs_id"])) for step, rows in mission.ledgers.items()),
             pictures=tuple(_pictures(places, mission, steps, observation["obs_id"])),
+            measured=tuple(_measured(mission, observation["obs_id"])),
         )
         for observation in chosen
     )
@@ -156,6 +158,21 @@ def _cell(place: str, row: LedgerRow | None) -> TaskCell:
     if row is None:
         return TaskCell("todo")
     return TaskCell(row.outcome, row.reason, f"{place}/{row.obs_id}/" if row.files else "")
+
+
+def _measured(mission: MissionState, obs_id: str) -> Iterator[str]:
+    """Good time, status of flares and number of sources of each exposure of an observation, as texts."""
+    cleaned, searched = (mission.ledgers.get(step, {}).get(obs_id) for step in ("clean", "sources"))
+    for one in cleaned_exposures(cleaned):
+        most = f" {max(one['left'].values()):+.1%}" if one["left"] else ""
+        flares = f"{one['flares']}{most}" if one["flares"] else "no flare screen"
+        yield f"{_exposure(one)}: {seconds_text(one['good'])}, {flares}"
+    for one in searched_images(searched):
+        yield f"{_exposure(one)}: {one['sources']} sources"
+
+
+def _exposure(one: Mapping[str, object]) -> str:
+    return f"{one.get('instrument', '')} {one.get('exposure') or ''}".strip()
 
 
 def _pictures(places: Mapping[str, str], mission: MissionState, steps: Sequence[Step], obs_id: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from daxa.archive.preview import preview
 from daxa.archive.problems import refuse
 from daxa.archive.selected_files import changed_meanwhile
 from daxa.archive.toml_files import read_content
-from daxa.errors import CriteriaError
+from daxa.errors import ConfigError, CriteriaError
 from daxa.files import replace_file
 from daxa.records import Outcome
 from daxa.stages.forecast import Forecast, forecast_run
@@ -138,10 +138,18 @@ def plan_reprocessing(
     path = layout.params(mission)
     content, problems = read_content(path)
     refuse(problems)
-    check_params_text(layout, config, mission, (content or b"").decode("utf-8", "replace"))
-    former = (content or b"").decode()
-    text = with_settings(former, settings, sorted(obs_ids), note=note)
-    check_params_text(layout, config, mission, text)
+    wrong = _refusal(layout, config, mission, (content or b"").decode("utf-8", "replace"))
+    try:
+        former = (content or b"").decode()
+        text = with_settings(former, settings, sorted(obs_ids), note=note)
+    except (ConfigError, ValueError, TypeError, AttributeError, KeyError):
+        # A file that is no TOML, or has values in the place of tables, cannot be edited.
+        if wrong is None:
+            raise
+        raise wrong from None
+    # The settings may mend what is wrong in the file.
+    if problem := _refusal(layout, config, mission, text):
+        raise wrong or problem
 
     def write(made: Layout) -> None:
         replace_file(made.params(mission), text.encode())
@@ -152,6 +160,15 @@ def plan_reprocessing(
     return Reprocessing(
         layout.root, mission, tuple(sorted(obs_ids)), tuple(settings), forecast, text != former, text, _digest(path)
     )
+
+
+def _refusal(layout: Layout, config: ArchiveConfig, mission: str, text: str) -> ConfigError | None:
+    """Why a text cannot be the params file of a mission; None if it can."""
+    try:
+        check_params_text(layout, config, mission, text)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def failed_observations(

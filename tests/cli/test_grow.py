@@ -130,6 +130,20 @@ def test_other_parameters_are_shown_before_they_are_written(archive, capsys):  #
     assert archive.params("xmm").read_bytes() == before
 
 
+def test_a_wrong_value_in_the_file_can_be_unset(archive, capsys):  # noqa: F811
+    path = archive.params("xmm")
+    before = path.read_bytes()
+    path.write_bytes(before + f'\n[clean.obs."{FIRST}"]\nflare_sigma = -1.0\n'.encode())
+    asked = ("reprocess", "xmm", "--obs", FIRST)
+    try:
+        assert "flare_sigma" in said(capsys, *asked, "--set", "clean.patterns=0-4", "--dry-run", code=4)[1]
+        assert FIRST in said(capsys, *asked, "--unset", "clean.flare_sigma", "--dry-run")[0]
+        path.write_text("[clean\n")
+        assert "not valid TOML" in said(capsys, *asked, "--unset", "clean.flare_sigma", "--dry-run", code=4)[1]
+    finally:
+        path.write_bytes(before)
+
+
 def test_nothing_to_retry_is_said(archive, capsys):  # noqa: F811
     assert "nothing has failed" in said(capsys, "retry")[1]
 

@@ -114,6 +114,9 @@ def test_metrics_give_the_time_lost_to_flares_and_what_they_leave(archive):
         "flares_left": {"b2-10 keV": {"mean": 0.04, "most": 0.07}},
     }
     assert "clean" not in metrics["missions"]["nustar"]
+    page = (archive.layout.report / "index.html").read_text()
+    assert "5.0 ks, GOOD +1.0%" in page
+    assert "8.0 ks, INTERMEDIATE +7.0%" in page
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"', '{"exposures":7}', '{"exposures":[3,{"good":"x","left":{}}]}'])

@@ -186,6 +186,6 @@ def _draw(task: Task, made: Mosaic, count: int, band: tuple[float, float], path:
         None,
         title=picture_title(task, [made.header]),
         subtitle=f"{count} exposures, {band_text(band)}, {int(made.counts.sum())} counts, "
-        f"{float(made.exposure.max(initial=0)):.0f} s",
+        f"at most {float(made.exposure.max(initial=0)):.0f} s in all",
         pixel_arcsec=abs(float(made.header["CDELT2"])) * 3600.0,
     )

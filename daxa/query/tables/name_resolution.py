@@ -117,7 +117,7 @@ def resolve_names(names: Iterable[str], settings: Settings) -> dict[str, tuple[f
             raise CriteriaError(
                 "target",
                 f"neither Simbad nor NED nor VizieR knows {_listed(unknown)}",
-                remedy="check the spelling, or give the position instead: --position RA,DEC, in degrees",
+                remedy="check the spelling, or give RA,DEC in degrees (as --position, if the verb has it)",
             )
     return {name: place for name in requested if (place := found[name]) is not None}
 

@@ -324,7 +324,7 @@ def _bad_pixels(table: FitsTable, lists: Sequence[EventList]) -> np.ndarray:
     if seen.all() or timed or (order[1:, 0] < order[:-1, 1]).any():
         return joined[np.sort(first)]
     wide = np.dtype([*((name, own[name]) for name in own.names or ()), ("TIME", ">f8"), ("TIME_STOP", ">f8")])
-    always = seen.all(axis=1)
+    always = np.asarray(seen.all(axis=1))
     pairs = [(int(row), np.full(2, np.nan)) for row in np.flatnonzero(always)]
     pairs += [(int(row), spans[part]) for row, part in np.argwhere(seen & ~always[:, None])]
     rows = np.zeros(len(pairs), wide)

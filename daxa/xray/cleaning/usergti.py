@@ -65,7 +65,7 @@ def apply_user_gtis(
         names = ", ".join(Path(path).name for path in paths)
         raise DataError(
             "user-gti",
-            f"no good time of {events.path.name} lies in {names}: are its times seconds of another clock?",
+            f"no good time of {events.path.name} lies in {names}: is it of another observation, or on another clock?",
             remedy=_REMEDY,
         )
     return left

@@ -69,9 +69,9 @@ def write_quicklook(
     subtitle: str = "",
     pixel_arcsec: float = 0.0,
     circles: np.ndarray | None = None,
-    numbers: Sequence[int] = (),
-    extended: Sequence[bool] = (),
-    flagged: Sequence[bool] = (),
+    numbers: np.ndarray | Sequence[int] = (),
+    extended: np.ndarray | Sequence[bool] = (),
+    flagged: np.ndarray | Sequence[bool] = (),
 ) -> None:
     """Write the picture.
 
@@ -133,7 +133,11 @@ def _draw_image(axes: Axes, image: np.ndarray, exposure: np.ndarray, pixel_arcse
 
 
 def _draw_circles(
-    axes: Axes, circles: np.ndarray, numbers: Sequence[int], extended: Sequence[bool], flagged: Sequence[bool]
+    axes: Axes,
+    circles: np.ndarray,
+    numbers: np.ndarray | Sequence[int],
+    extended: np.ndarray | Sequence[bool],
+    flagged: np.ndarray | Sequence[bool],
 ) -> None:
     from matplotlib.patches import Circle
 
