@@ -142,20 +142,22 @@ def fit_lights(
         The brightest first; none where there is no such light.
     """
     lights: tuple[LightComponent, ...] = ()
+    # Whatever else is bright reaches over its surroundings, too: its flanks are not light of their own.
+    others: tuple[LightComponent, ...] = ()
     base, taken = model, np.zeros(counts.shape, dtype=bool)
     width, far = max(psf_radius, 3.0), max(_FAR * psf_radius, _WITHIN * sigma)
     y, x = (np.asarray(axis) for axis in np.indices(counts.shape))
     for _ in range(_MOST):
-        now = base + light_image(lights, counts.shape) * exposure
+        now = base + light_image((*lights, *others), counts.shape) * exposure
         place = _brightest(counts, exposure, now, taken, width)
         if place is None:
             break
         away = np.hypot(x - place[0], y - place[1])
-        found = None
+        found = rejected = None
         left = 0.0 if points is None else _UNKNOWN * float(points[away < 2.0 * far].sum())
         # Light and background are found in turns: each is contaminated by the other at first.
         for turn in range(_TURNS):
-            around = base + light_image(lights, counts.shape) * exposure
+            around = base + light_image((*lights, *others), counts.shape) * exposure
             lit = around if found is None else around + found.profile(away) * exposure
             # Above the light itself compact sources show up to its centre; above nothing it is compact, too.
             kept = (exposure > 0) & ~(compact(lit) & (away > (2.5 if found is None else 1.0) * width))
@@ -171,7 +173,7 @@ def fit_lights(
             # Of the first fit nobody knows yet: the smoothed background holds a part of the light.
             least = max(left, wings * float(exposure.max()))
             if fitted is None or (turn and not _is_extended(fitted, exposure, away, far, least)):
-                found = None
+                rejected, found = fitted, None
                 break
             found = fitted
             light = (light_image(lights, counts.shape) + found.profile(away)) * exposure
@@ -179,6 +181,8 @@ def fit_lights(
             base = smooth(np.where(dark, counts - light, 0.0), exposure * dark)
         if found is None:
             taken |= away < 4.0 * width
+            if rejected is not None:
+                others = (*others, rejected)
             continue
         lights = (*lights, found)
         taken |= away < max(4.0 * width, 3.0 * found.core)

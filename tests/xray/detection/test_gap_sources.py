@@ -73,7 +73,10 @@ def test_light_that_is_extended_makes_no_source_in_a_gap():
     hidden, light = find_hidden(scene.exposure, PSF), np.full((SIDE, SIDE), 0.5 * BELOW)
     nothing = np.zeros((SIDE, SIDE), np.int32)
     added = {}
-    for name, bodies in (("dark", None), ("lit", ExtendedBodies(peaks_at(*[(0, 0, 0, 0)]), nothing, light, nothing))):
+    for name, bodies in (
+        ("dark", None),
+        ("lit", ExtendedBodies(peaks_at(*[(0, 0, 0, 0)]), nothing, light, nothing, nothing == 0)),
+    ):
         fits = PeakFits(scene, hidden, bodies, PEAK, 0)
         fits.fit(0)
         added[name] = len(find_in_gaps(fits, [0]).rows)
