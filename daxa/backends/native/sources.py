@@ -216,9 +216,10 @@ def _read(image: _Image) -> tuple[np.ndarray, fits.Header, np.ndarray]:
             f"the part of the sky that {image.product.name} shows is not known: no chip could be placed",
             remedy="its exposure map is a circle about the pointing; search a longer exposure",
         )
-    for keyword in ("XCEN", "YCEN"):
+    for keyword in ("XCEN", "YCEN", "EXPMETH", "VIGNET", "UNVERIF", "UNVERERR"):
+        # Rates and limits are as good as the map.
         if keyword in described:
-            header[keyword] = described[keyword]
+            header[keyword] = (described[keyword], described.comments[keyword])
     return _counted(image.path), header, fits.getdata(expmap)
 
 

@@ -154,7 +154,9 @@ def judge(scene: Scene, hidden: HiddenPixels, fits: Sequence[SourceFit], *, pile
         wide = sum(part for wide, part in others if wide)
         marks[index] |= SourceQuality.EXTENDED_NEIGHBOUR if wide > _MUCH * own else 0
         share = pile_up.share(scene.counts, fit.x, fit.y, radius)
-        marks[index] |= SourceQuality.PILEUP if fit.rate * fit.exposure > pile_up.most_rate * share * most else 0
+        # Photons of extended light coincide only where they are as near to each other as those of a point.
+        near = min(2.0 * own / fit.counts, 1.0) if fit.extent > 0 and fit.counts > 0 else 1.0
+        marks[index] |= SourceQuality.PILEUP if near * fit.rate * fit.exposure > pile_up.most_rate * share * most else 0
     return marks
 
 

@@ -209,7 +209,8 @@ def write_sources(path: Path, sources: SourceList, header: fits.Header | None = 
 
 
 _COPIED = ("TELESCOP", "INSTRUME", "FILTER", "OBS_ID", "EXPIDSTR", "OBJECT", "RADESYS", "EQUINOX", "ENERG_LO",
-           "ENERG_HI", "CHANMIN", "CHANMAX", "SCREENIN", "CUTID", "FLARESTA", "FLREX", "FLRER", "SIMULATD")  # fmt: skip
+           "ENERG_HI", "CHANMIN", "CHANMAX", "SCREENIN", "CUTID", "FLARESTA", "FLREX", "FLRER", "EXPMETH", "VIGNET",
+           "UNVERIF", "UNVERERR", "SIMULATD")  # fmt: skip
 
 
 def _as_fits(sources: SourceList, header: fits.Header | None) -> bytes:

@@ -126,7 +126,7 @@ def test_bytes_depend_neither_on_threads_nor_on_the_run(crowd, tmp_path):
 def test_files_say_the_same_to_every_reader(crowd, tmp_path):
     *_, found = crowd
     header = fits.Header({"TELESCOP": "XMM", "OBS_ID": "0404910601", "DATE": "2020-01-01"})
-    header.update({"FLARESTA": "POOR", "ASSUME1": "the attitude is constant"})
+    header.update({"FLARESTA": "POOR", "ASSUME1": "the attitude is constant", "VIGNET": False})
     for suffix in ("fits", "parquet", "reg"):
         write_sources(tmp_path / f"list.{suffix}", found, header)
     table, parquet = Table.read(tmp_path / "list.fits"), Table.read(tmp_path / "list.parquet")
@@ -137,6 +137,7 @@ def test_files_say_the_same_to_every_reader(crowd, tmp_path):
     cards = fits.getheader(tmp_path / "list.fits", 1)
     assert (cards["OBS_ID"], cards["FALSEEXP"]) == ("0404910601", 0.3)
     assert (cards["FLARESTA"], cards["ASSUME1"]) == ("POOR", "the attitude is constant")
+    assert cards["VIGNET"] is False
     assert cards["PIXARCS"] == pytest.approx(4.35)
     assert "DATE" not in cards
     shapes = Regions.read(tmp_path / "list.reg", format="ds9")

@@ -214,7 +214,7 @@ def test_neighbours_edges_and_pile_up_are_marked():
     assert SourceQuality.BLEND in marks["one"]
     assert SourceQuality.EDGE in marks["rim"]
     assert SourceQuality.EXTENDED_NEIGHBOUR in marks["near it"]
-    assert SourceQuality.PILEUP not in marks["one"]
+    assert SourceQuality.PILEUP not in marks["one"] | marks["wide"]
     assert quality_words(int(marks["alone"])) == "pileup"
 
 
