@@ -58,9 +58,6 @@ REMARKS: Mapping[str, str] = {
     "beyond it, up to e^-6: 41 and 90 (likelihood 4.5), 42 and 377 (all). What sep adds at 1 sigma are "
     "mostly places with about 14 counts in pn where 7 are expected, among 355 that nothing confirms: "
     "neither way tells them apart.",
-    "pulls-pairs": "Rates 20 to 45 arcsec from another source scatter by a sixth more than their errors say; positions "
-    "do not. Joining all fits that share one source's light, not only those beside gaps, gives 1.13, but reorders the "
-    "likelihoods in A907's MOS1, where sep at 2 and 2.5 sigma is then ahead: left alone.",
     "cena-rings": "281 counts where 330 are expected, 2.7 standard deviations: chance makes that in one of seven rings "
     "once in twenty times. Unresolved sources would add counts, not take them away. The sectors "
     "from 5 to 10 arcmin scatter about the model as Poisson's do, which is 5 % above all of their counts,"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NATIVE", "NativeBackend"]
 
 _MEMORY = 1 << 30
-_VERSIONS = MappingProxyType({"events": "3", "clean": "11", "images": "12", "sources": "9"})
+_VERSIONS = MappingProxyType({"events": "4", "clean": "12", "images": "13", "sources": "10"})
 
 
 class NativeBackend:
