@@ -21,6 +21,7 @@ from scipy.special import gammainc
 from daxa.xray.cleaning.cut import Cut
 from daxa.xray.cleaning.flare_filter import FlareOptions, FlareResult, flare_gti
 from daxa.xray.cleaning.lightcurve import LightCurve, light_curve
+from daxa.xray.cleaning.quiescent import deviations, find_sustained
 from daxa.xray.cleaning.sourcemask import PlacedEvents, SourceMask, box_sum, cell_grid, find_mask, place_events
 from daxa.xray.eventlists.event_list import EventList
 from daxa.xray.eventlists.gti import intersect
@@ -39,6 +40,12 @@ _LEAST_EXCESS = 5.0
 _CHANCE = 1e-6
 _UNEVEN = 2.0
 """How much brighter than its mean over the field a flare may be anywhere in it."""
+
+_BESIDE, _SIDE, _SCATTER = 6, 5, 1.5
+"""Cells: how far from a point its surroundings are looked at, in squares of this side; standard errors taken off."""
+
+_LARGE, _HIGH = 150, 5.0
+"""Cells of a part of a mask that no point needs, and standard deviations above its lowest rate at which it flares."""
 
 _MOST_STRETCHES = 50
 _MOST_SOURCES = 20
@@ -140,7 +147,9 @@ def screen_flares(
         return FlareScreen(curve, flare_gti(curve, threshold=threshold, **options), None, ())
     seen = _BinnedEvents.of(curve, place_events(events, cut, grid))
     placed = seen.placed
-    hidden = find_mask(placed.image(), placed.field) if mask_sources else np.zeros(placed.field.shape, dtype=bool)
+    hidden = np.zeros(placed.field.shape, dtype=bool)
+    if mask_sources:
+        hidden = _without_flares(seen, find_mask(placed.image(), placed.field))
 
     def judge(hidden: np.ndarray, source: np.ndarray | None = None) -> tuple[LightCurve, FlareResult]:
         own = replace(curve, counts=curve.counts - seen.counts(hidden))
@@ -197,6 +206,7 @@ def _points(bad: np.ndarray, good: np.ndarray, field: np.ndarray, ratio: float) 
     bad, good = bad * field, good * field
     area = box_sum(field)
     spread = max(float(bad.sum() - ratio * good.sum()), 0.0) / max(int(np.count_nonzero(field)), 1)
+    spread = np.maximum(_beside(bad, good, field, ratio), spread)
     kept = box_sum(good)
     expected = ratio * (kept + 3 * np.sqrt(kept + 1)) + _UNEVEN * spread * area
     seen = box_sum(bad)
@@ -205,6 +215,45 @@ def _points(bad: np.ndarray, good: np.ndarray, field: np.ndarray, ratio: float) 
     at = np.flatnonzero(chance.ravel() < _CHANCE / max(int(np.count_nonzero(field)), 1))
     excess = (seen - expected).ravel()[at]
     return [int(cell) for cell in at[np.argsort(-excess, kind="stable")]][: 100 * _MOST_SOURCES]
+
+
+def _beside(bad: np.ndarray, good: np.ndarray, field: np.ndarray, ratio: float) -> np.ndarray:
+    """Counts of a flare per cell on that side of each cell where they are most: of one chip they fill the chip."""
+    found, usual, area = (box_sum(one, _SIDE) for one in (bad, good, field))
+    surely = found - ratio * usual - _SCATTER * np.sqrt(found + ratio**2 * usual)
+    density = np.where(area > 0.4 * _SIDE**2, surely, 0.0) / np.maximum(area, 1)
+    wide = np.pad(density, _BESIDE)
+    ny, nx = field.shape
+    steps = (0, _BESIDE, 2 * _BESIDE)
+    sides = [wide[j : j + ny, i : i + nx] for j in steps for i in steps if (i, j) != (_BESIDE, _BESIDE)]
+    most: np.ndarray = np.maximum(np.max(sides, axis=0), 0.0)
+    return most
+
+
+def _without_flares(seen: _BinnedEvents, hidden: np.ndarray) -> np.ndarray:
+    """The mask without parts that are no sources, but chips whose background flares by itself: large, and no point."""
+    curve, placed = seen.curve, seen.placed
+    outside = placed.field & ~hidden
+    parts, n = label(hidden & placed.field, structure=np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=n + 1)
+    for number in np.flatnonzero(sizes[1:] >= _LARGE) + 1:
+        part = parts == number
+        counts = seen.counts(part)
+        level = find_sustained(counts, curve.exposure, curve.width)
+        if level is None:
+            continue
+        alive = curve.exposure > 0
+        high = alive & (deviations(counts, level.rate * curve.exposure, level.intrinsic) > _HIGH)
+        ratio = float(curve.exposure[high].sum()) / max(float(curve.exposure[alive & ~high].sum()), 1e-9)
+        bad, good = seen.image(high), seen.image(alive & ~high)
+        inside, beside = (
+            float((bad - ratio * good)[cells].mean()) if cells.any() else 0.0 for cells in (part, outside)
+        )
+        if not high.any() or high.sum() == alive.sum() or inside <= _UNEVEN * max(beside, 0.0):
+            continue
+        if not part.ravel()[_points(bad, good, placed.field, ratio)].any():
+            hidden = hidden & ~part
+    return hidden
 
 
 def _apart(cells: list[int], nx: int) -> list[int]:

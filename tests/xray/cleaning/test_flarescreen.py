@@ -19,17 +19,21 @@ from daxa.xray.eventlists.opening import open_events
 from tests.xray.simulatedlists import (
     AT,
     CENTRE,
+    FIELD,
+    FLARE,
     HARD,
     NOWHERE,
     PLACE,
     SECONDS,
     SHAPES,
+    SOFT,
     START,
     STEP,
     at_a_point,
     event_list,
     moments,
     observed,
+    over_the_field,
     placed_at,
 )
 
@@ -84,6 +88,29 @@ def test_a_flare_of_the_background_is_not_a_source(height, mask_sources):
         assert found.sources == ()
         assert found.mask.share == 0
         assert not found.result.kept[in_flare(found.curve)].any()
+
+
+@pytest.mark.parametrize("times", [10.0, 30.0])
+@pytest.mark.parametrize(("left", "low"), [(-6500, -6500), (-1000, -16_000)], ids=["central", "outer"])
+def test_a_flare_of_one_chip_is_not_a_source(times, left, low):
+    """Ten or thirty times the background of a chip (a fifth of the field), for a tenth of the time, evenly over it."""
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        when = moments(rng, 0.4 * times * FLARE, STEP)
+        x, y = (start + 13_000 * rng.random(len(when)) for start in (left, low))
+        inside = np.hypot(x, y) < FIELD
+        parts = [
+            over_the_field(rng, moments(rng, np.full(len(AT), 2.0), STEP), HARD),
+            over_the_field(rng, moments(rng, np.ones(len(AT)), STEP), SOFT),
+            placed_at(rng, when[inside], x[inside], y[inside], HARD),
+        ]
+        events = event_list(parts, SECONDS)
+        found = screen_flares(events, standard_cut(events, pi=HARD), 100.0)
+        assert found.result.status == "Good"
+        assert found.sources == ()
+        hit = in_flare(found.curve)
+        assert found.result.kept[hit].mean() < 0.1
+        assert found.result.kept[~hit].mean() >= 0.97
 
 
 def test_a_short_burst_beside_a_strong_flare_keeps_its_time():
