@@ -161,18 +161,23 @@ def _cell(place: str, row: LedgerRow | None) -> TaskCell:
 
 
 def _measured(mission: MissionState, obs_id: str) -> Iterator[str]:
-    """Good time, status of flares and number of sources of each exposure of an observation, as texts."""
+    """Good time, status of flares and numbers of sources of each exposure of an observation, as texts."""
     cleaned, searched = (mission.ledgers.get(step, {}).get(obs_id) for step in ("clean", "sources"))
+    texts: dict[str, list[str]] = {}
     for one in cleaned_exposures(cleaned):
         most = f" {max(one['left'].values()):+.1%}" if one["left"] else ""
         flares = f"{one['flares']}{most}" if one["flares"] else "no flare screen"
-        yield f"{_exposure(one)}: {seconds_text(one['good'])}, {flares}"
+        texts.setdefault(_exposure(one), []).append(f"{seconds_text(one['good'])}, {flares}")
     for one in searched_images(searched):
-        yield f"{_exposure(one)}: {one['sources']} sources"
+        band = f" at {one['band']}" if one.get("band") else ""
+        texts.setdefault(_exposure(one), []).append(f"{one['sources']} sources{band}")
+    for exposure, found in texts.items():
+        yield f"{exposure}: {', '.join(found)}"
 
 
 def _exposure(one: Mapping[str, object]) -> str:
-    return f"{one.get('instrument', '')} {one.get('exposure') or ''}".strip()
+    names = (str(one.get(name) or "") for name in ("instrument", "exposure"))
+    return " ".join(name for name in names if name not in {"", "None"})
 
 
 def _pictures(places: Mapping[str, str], mission: MissionState, steps: Sequence[Step], obs_id: str) -> Iterator[str]:

@@ -129,20 +129,20 @@ def test_an_upgraded_archive_and_one_of_today_are_up_to_date(old, tmp_path, caps
     record = json.loads(capsys.readouterr().out)
     assert record["files"] == []
     assert record["commit"] == ""
-    assert {one["step"] for one in record["waiting"]} == {"clean", "images", "sources"}
+    assert {one["step"] for one in record["waiting"]} == {"events", "clean", "images", "sources"}
 
 
 def test_software_is_locked_anew_only_on_request(old):
     assert load_software(old)[MISSION, "clean"].version == "6"
     assert main(["upgrade", "--mission", MISSION]) == main(["upgrade", "--calibration", "--software"]) == 3
     plan = daxa.open().plan_upgrade(software=True, missions=MISSION)
-    assert {one.step for one in plan.software} == {"clean", "images", "sources"}
+    assert {one.step for one in plan.software} == {"events", "clean", "images", "sources"}
     assert not plan.waiting
     assert plan.apply()
     assert load_software(old)[MISSION, "clean"].version != "6"
     statuses = {one.step: one.status for one in daxa.open().status()}
     assert statuses["clean"] == "outdated"
-    assert statuses["events"] == "done"
+    assert statuses["fetch"] == "done"
     assert "clean: 6 -> " in git.plumb(old.root, "log", "-1", "--format=%B")
 
 

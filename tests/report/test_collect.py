@@ -119,6 +119,20 @@ def test_metrics_give_the_time_lost_to_flares_and_what_they_leave(archive):
     assert "8.0 ks, INTERMEDIATE +7.0%" in page
 
 
+def test_the_page_has_one_text_for_each_exposure(archive):
+    found = {"instrument": "PN", "exposure": "S003", "sources": 12, "band": "0.5-2.0 keV", "searched": True}
+    one = {"good": 5000.0, "archived": 5000.0, "flares": "GOOD", "left": {}, "anomalous": []}
+    exposures = [{**one, "instrument": "PN", "exposure": "S003"}, {**one, "instrument": "FPMA", "exposure": "None"}]
+    for step, text in (("clean", canonical({"exposures": exposures})), ("sources", canonical([found]))):
+        path = archive.layout.ledger("xmm", step)
+        rows = read_ledger(path)
+        write_ledger(path, [replace(rows[FIRST], measures=text)], mission="xmm", step=step)
+    run_collect(archive.layout.root)
+    page = (archive.layout.report / "index.html").read_text()
+    assert "PN S003: 5.0 ks, GOOD, 12 sources at 0.5-2.0 keV<" in page
+    assert "FPMA: 5.0 ks, GOOD<" in page
+
+
 @pytest.mark.parametrize("text", ["[]", '"x"', '{"exposures":7}', '{"exposures":[3,{"good":"x","left":{}}]}'])
 def test_measures_of_a_stranger_s_ledger_count_for_nothing(archive, text):
     path = archive.layout.ledger("xmm", "clean")
