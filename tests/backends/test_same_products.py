@@ -117,3 +117,13 @@ def test_the_headers_of_products_are_the_same(both, step):
                     assert part.header.get(key) == other.header.get(key), (product, part.name, key)
                 compared += 1
     assert compared or step == "sources"
+
+
+def test_circles_in_region_files_have_a_size(both):
+    sizes = []
+    for one in both:
+        for product, path in products(one, "sources").items():
+            if product.suffix == "reg":
+                sizes += [float(size) for size in re.findall(r"circle\([^,]+,[^,]+,([0-9.]+)", path.read_text())]
+    assert all(size > 0.5 for size in sizes)
+    assert sizes or both[1].suite.tables["sources"] == 'search = "none"'

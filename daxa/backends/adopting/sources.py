@@ -57,7 +57,7 @@ def adopt_sources(
     from astropy.io import fits
 
     from daxa.xray.detection.source_list import COLUMNS, SourceList, make_table, write_sources
-    from daxa.xray.eventlists.frames import to_pixels
+    from daxa.xray.eventlists.frames import pixel_side, to_pixels
     from daxa.xray.eventlists.sky_grid import header_wcs
 
     pixels, header = read_pixels(work / image)
@@ -80,6 +80,7 @@ def adopt_sources(
         log_p=float(facts["log_p"]),
         expected_false=max(float(facts["false"]), 0.0) * pixels.size,
         frame="icrs",
+        pixel_arcsec=pixel_side(wcs),
     )
     write_sources(target, found, header)
     if target.suffix == ".fits":

@@ -111,7 +111,7 @@ def _threshold(known: Known, part: str) -> float:
 SOURCES = Chain(
     missions=("chandra",),
     step="sources",
-    version="2",
+    version="3",
     links=(
         Link(
             "mkpsfmap",

@@ -129,7 +129,7 @@ SOURCES = Chain(
     missions=("erass1", "erosita_calpv"),
     refuse=refuse_scan,
     step="sources",
-    version="2",
+    version="3",
     links=(
         Link(
             "ermask",

@@ -28,6 +28,7 @@ from daxa.xray.detection.detect import find_sources, sensitivity_map
 from daxa.xray.detection.psf import Psf
 from daxa.xray.detection.source_list import SourceList, write_sources
 from daxa.xray.eventlists.formats import card_number, card_text
+from daxa.xray.eventlists.frames import pixel_side
 from daxa.xray.eventlists.regions import parse_regions, region_mask
 from daxa.xray.eventlists.sky_grid import header_wcs, pointing_pixel
 from daxa.xray.imaging.outoftime import read_counted
@@ -256,7 +257,7 @@ def _psf(image: _Image, header: fits.Header, wcs: WCS) -> Psf:
             f"no point spread function is known for {instrument} of {mission}",
             remedy='write search = "none" in [sources] if sources of this instrument are not needed',
         )
-    side = float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
+    side = pixel_side(wcs)
     lo, hi = image.product.lo, image.product.hi
     kev = math.sqrt(float(lo) * float(hi)) if lo and float(lo) > 0 else _KEV
     return Psf(facts, side, kev, _axis(header, wcs))

@@ -144,12 +144,10 @@ def _rows(searched: Searched, work: Path) -> dict[str, np.ndarray]:
 
 def _side(work: Path, searched: Searched) -> float:
     """Arcsec of a pixel."""
-    import numpy as np
-
+    from daxa.xray.eventlists.frames import pixel_side
     from daxa.xray.eventlists.sky_grid import header_wcs
 
-    wcs = header_wcs(read_pixels(work / searched.image)[1])
-    return float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
+    return pixel_side(header_wcs(read_pixels(work / searched.image)[1]))
 
 
 def write_sources(searched: Searched, work: Path, target: Path) -> None:

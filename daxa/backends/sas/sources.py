@@ -320,7 +320,7 @@ _INPUTS = ("imagesets", "expimagesets", "withexpimage", "detmasksets", "withdetm
 SOURCES = Chain(
     missions=("xmm",),
     step="sources",
-    version="1",
+    version="2",
     links=(
         cifbuild_link(_cifbuild),
         Link("emask", "emask", _emask, "mask of what was exposed", {}, ("expimageset", "detmaskset")),

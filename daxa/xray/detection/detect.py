@@ -23,7 +23,7 @@ from daxa.xray.detection.quality import PileUp
 from daxa.xray.detection.searching import Field, SearchedImage, search_field
 from daxa.xray.detection.source_list import SourceList, make_table
 from daxa.xray.detection.wavelet import LADDER, make_wavelets, respond
-from daxa.xray.eventlists.frames import frame_of
+from daxa.xray.eventlists.frames import frame_of, pixel_side
 from daxa.xray.eventlists.regions import region_mask
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def find_sources(
         found.log_p,
         found.expected_false,
         _frame(wcs),
-        _side(wcs),
+        0.0 if wcs is None else pixel_side(wcs),
         make_table(field.placed(found.parts), wcs),
         found.simulated,
     )
@@ -181,10 +181,6 @@ def _frame(wcs: WCS | None) -> str:
     if wcs is None:
         return ""
     return wcs.wcs.radesys.lower() if frame_of(wcs) is None else "icrs"
-
-
-def _side(wcs: WCS | None) -> float:
-    return 0.0 if wcs is None else float(np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
 
 
 def _checked(image: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

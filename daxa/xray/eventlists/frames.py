@@ -21,7 +21,7 @@ from daxa.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["frame_of", "in_order", "reach_of", "to_icrs", "to_pixels"]
+__all__ = ["frame_of", "in_order", "pixel_side", "reach_of", "to_icrs", "to_pixels"]
 
 _Side = TypeVar("_Side")
 
@@ -108,6 +108,19 @@ def to_pixels(wcs: WCS, ra: ArrayLike, dec: ArrayLike, first: int = 0) -> tuple[
 def in_order(wcs: WCS, first: _Side, second: _Side) -> tuple[_Side, _Side]:
     """Longitude and latitude in the order of the axes of an image, or the other way round: latitude may come first."""
     return (second, first) if wcs.wcs.lng == 1 else (first, second)
+
+
+def pixel_side(wcs: WCS) -> float:
+    """Side of a square with the area of a pixel at the reference of an image, arcsec.
+
+    Examples
+    --------
+    >>> plane = WCS(naxis=2)
+    >>> plane.wcs.ctype, plane.wcs.cdelt = ("RA---TAN", "DEC--TAN"), (-4.0 / 3600, 1.0 / 3600)
+    >>> round(pixel_side(plane), 9)
+    2.0
+    """
+    return math.sqrt(abs(float(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
 
 
 def reach_of(wcs: WCS, shape: tuple[int, int]) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from enum import IntFlag
 import numpy as np
 
 from daxa.errors import DataError
-from daxa.xray.eventlists.frames import reach_of, to_pixels
+from daxa.xray.eventlists.frames import pixel_side, reach_of, to_pixels
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.exposed_field import Field
 from daxa.xray.imaging.pairing import exposed_seconds
@@ -241,7 +241,7 @@ class _Sums:
             None if image is None else along(np.asarray(image, dtype=np.float64))
             for image in (field.background, field.readout)
         )
-        self.scale = math.sqrt(abs(float(np.linalg.det(header_wcs(field.header).pixel_scale_matrix)))) * 3600.0
+        self.scale = pixel_side(header_wcs(field.header))
 
     def circle(
         self, images: list[np.ndarray], x: np.ndarray, y: np.ndarray, radius: float | np.ndarray

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy_healpix import HEALPix
 
 from daxa.errors import DataError
-from daxa.xray.eventlists.frames import to_icrs
+from daxa.xray.eventlists.frames import pixel_side, to_icrs
 from daxa.xray.eventlists.sky_grid import header_wcs
 from daxa.xray.imaging.pairing import exposed_seconds
 
@@ -67,7 +67,7 @@ def coverage_moc(exposure: np.ndarray, header: fits.Header, *, least: float = 0.
 
     wcs = header_wcs(header)
     rows, columns = np.nonzero(np.asarray(exposure) > least)
-    depth = order_for(_pixel_arcsec(wcs)) if order is None else order
+    depth = order_for(pixel_side(wcs)) if order is None else order
     if not len(rows):
         return MOC.new_empty(depth)
     found = None
@@ -78,10 +78,6 @@ def coverage_moc(exposure: np.ndarray, header: fits.Header, *, least: float = 0.
         part = MOC.from_lonlat(ra[sky] * u.deg, dec[sky] * u.deg, max_norder=depth)
         found = part if found is None else found.union(part)
     return found
-
-
-def _pixel_arcsec(wcs: WCS) -> float:
-    return math.sqrt(abs(float(np.linalg.det(wcs.pixel_scale_matrix)))) * 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +130,7 @@ def healpix_map(counts: np.ndarray, exposure: np.ndarray, header: fits.Header, o
         raise DataError("healpix", "image and exposure map have different shapes", remedy="make both on one grid")
     wcs = header_wcs(header)
     cells = HEALPix(nside=2**order, order="nested")
-    if cells.pixel_resolution.to_value(u.arcsec) < 2 * _pixel_arcsec(wcs):
+    if cells.pixel_resolution.to_value(u.arcsec) < 2 * pixel_side(wcs):
         raise DataError(
             "healpix", f"cells of order {order} are not wider than two pixels", remedy="choose a lower order"
         )
@@ -166,7 +162,7 @@ def _as_whole(sums: np.ndarray, *counts: np.ndarray) -> np.ndarray:
 
 def _areas(wcs: WCS, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Area of each pixel on the sky, arcsec^2: a tangential plane stretches by 1 / cos^3 of the distance."""
-    flat = _pixel_arcsec(wcs) ** 2
+    flat = pixel_side(wcs) ** 2
     if not wcs.wcs.ctype[0].endswith("TAN"):
         return np.full(len(rows), flat)
     offset = np.column_stack((columns + 1.0, rows + 1.0)) - wcs.wcs.crpix
