@@ -30,6 +30,7 @@ The others concern one observation and become a row of its ledger.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 __all__ = [
     "ArchiveError",
@@ -91,6 +92,17 @@ class DaxaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  -> {self.remedy}" if self.remedy else self.message
+
+    def reworded(self, message: str, remedy: str | None = None) -> Self:
+        """The same error in other words, such as with the file's name before them.
+
+        Examples
+        --------
+        >>> error = DataError("unreadable", "column PI is absent", remedy="fetch the list again")
+        >>> error.reworded(f"a.fits: {error.message}").message
+        'a.fits: column PI is absent'
+        """
+        return type(self)(self.name, message, remedy=self.remedy if remedy is None else remedy)
 
     def __reduce__(self) -> tuple[Callable[..., DaxaError], tuple[type[DaxaError], str, str, str]]:
         return (_rebuild, (type(self), self.name, self.message, self.remedy))

@@ -64,7 +64,7 @@ def errors_naming(places: Mapping[Path, object]) -> Iterator[None]:
         message, remedy = error.message, error.remedy
         for place, name in places.items():
             message, remedy = (text.replace(str(place), str(name)) for text in (message, remedy))
-        raise type(error)(error.name, message, remedy=remedy) from None
+        raise error.reworded(message, remedy) from None
 
 
 def no_link(path: str, flags: int) -> int:

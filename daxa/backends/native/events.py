@@ -12,6 +12,7 @@ from daxa.backends.native.exposure import ARCHIVED
 from daxa.backends.native.parameters import read_events
 from daxa.backends.unpack import unpack, unpacked_name
 from daxa.errors import DataError, NotPossible
+from daxa.files import errors_naming
 from daxa.missions import MissionSpec, NativeInput, find_mission
 from daxa.run.product import Product
 from daxa.run.task import Task
@@ -56,7 +57,9 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
         part = target / "events.part"
         unpack(source, part, whose)
         try:
-            events = _opened(part, path, task.obs_id)
+            # The faults of the list are those of the archive's file.
+            with errors_naming({Path(part.name): path}):
+                events = open_events(part, obs_id=task.obs_id)
         except NotPossible as refusal:
             reason = refusal.message
         else:
@@ -85,15 +88,6 @@ def make_events(task: Task, sources: Mapping[str, Path], target: Path, log: Text
             + (f": {'; '.join(left)}" if left else f" with {', '.join(sorted(chosen))}"),
             remedy="leave the observation out, or choose other instruments",
         )
-
-
-def _opened(part: Path, path: str, obs_id: str) -> EventList:
-    """The list, whose faults are those of the archive's file."""
-    try:
-        return open_events(part, obs_id=obs_id)
-    except (DataError, NotPossible) as problem:
-        message, remedy = (text.replace(part.name, path) for text in (problem.message, problem.remedy))
-        raise type(problem)(problem.name, message, remedy=remedy) from problem
 
 
 def _inputs(task: Task, spec: MissionSpec, chosen: set[str]) -> list[tuple[str, NativeInput, str]]:

@@ -51,7 +51,7 @@ def named(product: Product) -> Iterator[None]:
     except (DataError, NotPossible) as problem:
         if product.obs_id in problem.message:
             raise
-        raise type(problem)(problem.name, f"{product.name}: {problem.message}", remedy=problem.remedy) from problem
+        raise problem.reworded(f"{product.name}: {problem.message}") from problem
 
 
 def band_channels(mission: str, form: EventFormat, band: tuple[float, float]) -> tuple[int, int]:

@@ -91,11 +91,9 @@ def find_bodies(
         brightest, here = int(smoothed[rows, columns].argmax()), smoothed[rows, columns]
         centres.append((columns[brightest], rows[brightest], math.sqrt((here > 0.5 * here.max()).sum() / math.pi)))
         own[rows, columns] = len(centres)
-    ny, nx = counts.shape
     for one in found.lights:
         column, row = _nearest_valid(valid, one.x, one.y)
-        inside = -0.5 <= one.x < nx - 0.5 and -0.5 <= one.y < ny - 0.5 and valid[row, column]
-        if inside and own[row, column] == 0:
+        if _is_inside(one, valid) and valid[row, column] and own[row, column] == 0:
             centres.append((one.x, one.y, one.core))
             mine = light_image((one,), counts.shape) > 0.5 * light_image(found.lights, counts.shape)
             own[(own == 0) & mine & (light > 0)] = len(centres)
@@ -105,12 +103,11 @@ def find_bodies(
 
 def _divided(found: Background, valid: np.ndarray) -> np.ndarray:
     """The parts of extended light; round lights with a valley between them, as two clusters, are not one part."""
-    parts, ny, nx = found.parts, *found.parts.shape
+    parts = found.parts
     groups: dict[int, list[LightComponent]] = {}
     for one in found.lights:
         column, row = _nearest_valid(valid, one.x, one.y)
-        inside = -0.5 <= one.x < nx - 0.5 and -0.5 <= one.y < ny - 0.5
-        group = groups.setdefault(int(parts[row, column]) if inside else 0, [])
+        group = groups.setdefault(int(parts[row, column]) if _is_inside(one, valid) else 0, [])
         if all(_is_apart(one, other, found.lights) for other in group):
             group.append(one)
     for part, group in groups.items():
@@ -120,6 +117,12 @@ def _divided(found: Background, valid: np.ndarray) -> np.ndarray:
             parts = parts.copy()
             parts[rows, columns] = np.where(brightest > 0, int(parts.max()) + brightest, part)
     return parts
+
+
+def _is_inside(one: LightComponent, valid: np.ndarray) -> bool:
+    """Whether the centre of a component lies within the image."""
+    ny, nx = valid.shape
+    return -0.5 <= one.x < nx - 0.5 and -0.5 <= one.y < ny - 0.5
 
 
 def _is_apart(one: LightComponent, other: LightComponent, lights: Sequence[LightComponent]) -> bool:

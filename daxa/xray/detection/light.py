@@ -148,8 +148,8 @@ def fit_lights(
     width, far = max(psf_radius, 3.0), max(_FAR * psf_radius, _WITHIN * sigma)
     y, x = (np.asarray(axis) for axis in np.indices(counts.shape))
     for _ in range(_MOST):
-        now = base + light_image((*lights, *others), counts.shape) * exposure
-        place = _brightest(counts, exposure, now, taken, width)
+        known = light_image((*lights, *others), counts.shape) * exposure
+        place = _brightest(counts, exposure, base + known, taken, width)
         if place is None:
             break
         away = np.hypot(x - place[0], y - place[1])
@@ -157,7 +157,7 @@ def fit_lights(
         left = 0.0 if points is None else _UNKNOWN * float(points[away < 2.0 * far].sum())
         # Light and background are found in turns: each is contaminated by the other at first.
         for turn in range(_TURNS):
-            around = base + light_image((*lights, *others), counts.shape) * exposure
+            around = base + known
             lit = around if found is None else around + found.profile(away) * exposure
             # Above the light itself compact sources show up to its centre; above nothing it is compact, too.
             kept = (exposure > 0) & ~(compact(lit) & (away > (2.5 if found is None else 1.0) * width))

@@ -20,7 +20,7 @@ from daxa.xray.eventlists import gti
 from daxa.xray.eventlists.cards import card_text
 from daxa.xray.eventlists.clock import Clock, read_clock
 from daxa.xray.eventlists.event_list import EventList
-from daxa.xray.eventlists.fits_tables import column_names, read_column, read_tables
+from daxa.xray.eventlists.fits_tables import column_names, read_column, read_numbers, read_tables
 from daxa.xray.eventlists.formats import EventFormat, recognise
 from daxa.xray.eventlists.goodtimes import read_gtis
 from daxa.xray.eventlists.identity import events_table, exposure_name, observation_name, read_assumptions
@@ -69,7 +69,7 @@ def open_events(path: str | Path, *, good_times: ArrayLike | None = None, obs_id
     except (DataError, NotPossible) as problem:
         if path.name in problem.message:
             raise
-        raise type(problem)(problem.name, f"{path.name}: {problem.message}", remedy=problem.remedy) from problem
+        raise problem.reworded(f"{path.name}: {problem.message}") from problem
 
 
 def _opened(path: Path, good_times: ArrayLike | None, obs_id: str) -> EventList:
@@ -87,7 +87,7 @@ def _opened(path: Path, good_times: ArrayLike | None, obs_id: str) -> EventList:
     named, unnamed = observation_name(path, form, events.header, primary, obs_id)
     live = _live_assumption(form, events.header, primary)
     sky = find_sky(form, events.header, primary)
-    _check_numbers(path, rows, (*(sky.columns if sky else ()), form.chip_column))
+    _check_numbers(rows, (*(sky.columns if sky else ()), form.chip_column))
     return EventList(
         path=path,
         format=form,
@@ -104,19 +104,12 @@ def _opened(path: Path, good_times: ArrayLike | None, obs_id: str) -> EventList:
     )
 
 
-def _check_numbers(path: Path, rows: np.ndarray, names: tuple[str, ...]) -> None:
+def _check_numbers(rows: np.ndarray, names: tuple[str, ...]) -> None:
     """Refuse columns of positions or chips that hold no number for each event."""
     present = {name.lower() for name in column_names(rows)}
     for name in names:
-        if name.lower() not in present:
-            continue
-        values = read_column(rows[:0], name)
-        if values.dtype.kind not in "iuf" or values.ndim != 1:
-            raise DataError(
-                "column-type",
-                f"column {name} of {path.name} is of type {values.dtype}, not a number per event",
-                remedy="use the list as the archive distributes it",
-            )
+        if name.lower() in present:
+            read_numbers(rows[:0], name)
 
 
 def _check_dates(clock: Clock, gtis: Mapping[int, np.ndarray]) -> None:
